@@ -1,0 +1,1 @@
+"""twofold: encrypted, incremental backups in duplicity's archive format."""

@@ -1,0 +1,1 @@
+"""Which backups exist, worked out from file names alone."""

@@ -1,0 +1,1 @@
+"""The vocabulary: small frozen values that every layer above speaks in."""

@@ -1,0 +1,1 @@
+"""One module a verb: a pure plan and a function that carries it out."""

@@ -1,0 +1,1 @@
+"""Stages that several operations share: functions from iterator to iterator."""

@@ -1,0 +1,1 @@
+"""One backup target as the operations see it."""

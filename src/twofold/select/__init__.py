@@ -1,0 +1,1 @@
+"""Which files take part: include and exclude rules over paths and entries."""

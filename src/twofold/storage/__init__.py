@@ -1,0 +1,1 @@
+"""Named files in one flat place, anywhere."""

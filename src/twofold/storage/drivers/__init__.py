@@ -1,0 +1,1 @@
+"""One module a service: only translation to its library and to our errors."""

@@ -1,0 +1,1 @@
+"""Stores around Stores: retries, checks, limits."""

@@ -1,0 +1,1 @@
+"""The user's files: read in archive order, written back safely."""

@@ -1,0 +1,1 @@
+"""The command line; nothing below knows argv, the environment or standard output."""
