@@ -119,9 +119,7 @@ class Incomplete(StorageError):
 class Unavailable(StorageError):
     """Refused, reset, timed out, asked to slow down: another try may succeed after `retry_after` seconds."""
 
-    def __init__(
-        self, message: str, *, name: str = "", operation: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, name: str = "", operation: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, name=name, operation=operation)
         self.retry_after = retry_after
 

@@ -45,7 +45,7 @@ class Wrapping(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredName:
-    """A file name taken apart. `volume` counts from 1; `partial` marks an unfinished local manifest or signature file."""
+    """A file name taken apart. `volume` counts from 1; `partial` marks an unfinished manifest or signature file."""
 
     set_id: SetId
     role: FileRole

@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class ContentRecord(NamedTuple):
-    """Identifies a content: BLAKE2b-256 over size, block length and block hashes (docs/format.md, twofold's records)."""
+    """Identifies a content: BLAKE2b-256 over size, block length and block hashes (docs/format.md section 16)."""
 
     block_len: int
     size: int
