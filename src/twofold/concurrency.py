@@ -1,0 +1,262 @@
+"""Threads, and nothing else starts any: stages that run ahead of their reader, ordered parallel maps, buffers in turn.
+
+Everything here is bounded, hands exceptions to whoever waits for the result, and can be abandoned: closing the
+iterator of a stage stops the stage, and `cancel()` wakes whoever waits on a pool.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Cancelled(Exception):
+    """The other side has gone; whoever meets this just ends."""
+
+
+class Task(Generic[T]):
+    """A call that runs in a thread of its own."""
+
+    def __init__(self, function: Callable[[], T], name: str) -> None:
+        self._function = function
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._function())
+        except BaseException as error:  # noqa: BLE001 - handed to join()
+            self._error = error
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> T:
+        """Waits for the end; gives the result or raises what the call raised. May be called again."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+def spawn(function: Callable[[], T], *, name: str) -> Task[T]:
+    """Starts `function` in a thread; `name` shows up in debuggers."""
+    return Task(function, name)
+
+
+class Channel(Generic[T]):
+    """A bounded queue with an end: items in order, then either a normal end or the error that ended the sender."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._cancelled = False
+        self._error: BaseException | None = None
+
+    def put(self, item: T) -> None:
+        """Waits for room. Raises Cancelled when the reader has gone."""
+        with self._changed:
+            while len(self._items) >= self._depth and not self._cancelled:
+                self._changed.wait()
+            if self._cancelled:
+                raise Cancelled
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more items; with `error`, the reader gets it after the items already sent."""
+        with self._changed:
+            self._ended = True
+            self._error = error
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """The reader goes: senders get Cancelled."""
+        with self._changed:
+            self._cancelled = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                while not self._items and not self._ended and not self._cancelled:
+                    self._changed.wait()
+                if self._cancelled:
+                    return
+                if not self._items:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+
+def ahead(items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
+    """The same items, produced in a thread of its own up to `depth` ahead of the reader.
+
+    The iteration of `items` runs wholly in that thread. When the reader stops early, the producer's iterator is closed
+    there before this returns.
+    """
+    channel: Channel[T] = Channel(depth)
+    task = spawn(lambda: _pump(items, channel), name=name)
+    try:
+        yield from channel
+    finally:
+        channel.cancel()
+        task.join()
+
+
+def _pump(items: Iterable[T], channel: Channel[T]) -> None:
+    iterator = iter(items)
+    try:
+        for item in iterator:
+            channel.put(item)
+    except Cancelled:
+        channel.end()
+    except BaseException as error:  # noqa: BLE001 - handed to the reader
+        channel.end(error)
+    else:
+        channel.end()
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+
+
+class _Promise(Generic[T, R]):
+    """One item on its way through a worker."""
+
+    __slots__ = ("_done", "_error", "_result", "item")
+
+    def __init__(self, item: T) -> None:
+        self.item = item
+        self._done = threading.Event()
+        self._result: list[R] = []
+        self._error: BaseException | None = None
+
+    def work(self, function: Callable[[T], R]) -> None:
+        try:
+            self._result.append(function(self.item))
+        except BaseException as error:  # noqa: BLE001 - handed to the reader
+            self._error = error
+        self._done.set()
+
+    def give_up(self) -> None:
+        self._error = Cancelled()
+        self._done.set()
+
+    def result(self) -> R:
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int, name: str) -> Iterator[R]:
+    """`map` by several threads, results in the order of the items, at most two items a worker under way.
+
+    Items are drawn in a thread of their own, so a finished result never waits for the next item.
+    """
+    work: Channel[_Promise[T, R]] = Channel(workers)
+
+    def labour() -> None:
+        for promise in work:
+            promise.work(function)
+
+    tasks = [spawn(labour, name=f"{name} {number}") for number in range(workers)]
+
+    def promises() -> Iterator[_Promise[T, R]]:
+        for item in items:
+            promise: _Promise[T, R] = _Promise(item)
+            work.put(promise)
+            yield promise
+
+    drawn = ahead(promises(), depth=workers, name=f"{name} feed")
+    try:
+        for promise in drawn:
+            yield promise.result()
+        work.end()
+    finally:
+        work.cancel()
+        close = getattr(drawn, "close", None)
+        if close is not None:
+            close()
+        for task in tasks:
+            task.join()
+
+
+class Pool(Generic[T]):
+    """A fixed number of things that go round, such as buffers; what bounds a pipeline's memory."""
+
+    def __init__(self, things: Iterable[T]) -> None:
+        self._things = deque(things)
+        self._changed = threading.Condition()
+        self._cancelled = False
+
+    def take(self) -> T:
+        """Waits until one is free. Raises Cancelled after cancel()."""
+        with self._changed:
+            while not self._things and not self._cancelled:
+                self._changed.wait()
+            if self._cancelled:
+                raise Cancelled
+            return self._things.popleft()
+
+    def give(self, thing: T) -> None:
+        with self._changed:
+            self._things.append(thing)
+            self._changed.notify()
+
+    def cancel(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+
+class Ledger:
+    """Amounts reported under numbers by one side and waited for by the other; `cancel()` wakes the waiting side."""
+
+    def __init__(self) -> None:
+        self._amounts: dict[int, int] = {}
+        self._changed = threading.Condition()
+        self._cancelled = False
+
+    def report(self, number: int, amount: int) -> None:
+        with self._changed:
+            self._amounts[number] = amount
+            self._changed.notify_all()
+
+    def known(self, number: int) -> int | None:
+        """The amount, if it has been reported."""
+        with self._changed:
+            return self._amounts.get(number)
+
+    def wait(self, number: int) -> int:
+        """The amount, once it is reported. Raises Cancelled after cancel()."""
+        with self._changed:
+            while number not in self._amounts:
+                if self._cancelled:
+                    raise Cancelled
+                self._changed.wait()
+            return self._amounts[number]
+
+    def forget(self, number: int) -> None:
+        with self._changed:
+            self._amounts.pop(number, None)
+
+    def cancel(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()

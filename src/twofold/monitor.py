@@ -1,0 +1,127 @@
+"""What operations report upwards while they work: events as frozen values, which ui/ turns into text and log lines.
+
+A Monitor may be called from any thread; it must not raise and must not keep the caller waiting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Monitor(Protocol):
+    """Whoever wants to know what happens."""
+
+    def report(self, event: object) -> None:
+        """Takes note of one event, in any thread."""
+
+
+class NullMonitor:
+    """Nobody looks."""
+
+    def report(self, event: object) -> None:
+        """Does nothing."""
+
+
+@dataclass(slots=True)
+class RecordingMonitor:
+    """Keeps every event, for tests."""
+
+    events: list[object] = field(default_factory=list)
+
+    def report(self, event: object) -> None:
+        self.events.append(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that could not be handled; the work goes on without it. `path` is relative to the backup root."""
+
+    path: bytes
+    reason: str
+    while_doing: str = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketSkipped:
+    """Sockets are never stored."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileStored:
+    """One entry went into the backup; `change` is new, changed or deleted."""
+
+    path: bytes
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDone:
+    """A volume is at the target; `read_bytes` of the source have been read so far."""
+
+    number: int
+    name: str
+    stored_bytes: int
+    read_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRead:
+    """A volume has been fetched and opened, `number` of `total`."""
+
+    number: int
+    total: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRestored:
+    """An entry was written; `kind` is duplicity's word for its type."""
+
+    path: bytes
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSynchronized:
+    """The cache agrees with the target: what was copied and what was removed (both empty: nothing to do)."""
+
+    copied: tuple[str, ...]
+    removed: tuple[str, ...]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSyncing:
+    """The cache lacks something; `copying` names one file that is being fetched, or None at the start."""
+
+    copying: str | None = None
+    removing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastFull:
+    """When the newest full backup was made; None if there is none."""
+
+    time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a person should know that stops nothing; `code` is the number in the machine log, `level` its level."""
+
+    text: str
+    code: int = 1
+    warning: bool = False
+    extra: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BadDownload:
+    """A fetched volume has the wrong hash; another try follows."""
+
+    name: str
+    found: str
+    expected: str
