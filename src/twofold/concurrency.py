@@ -1,7 +1,7 @@
 """Threads, and nothing else starts any: stages that run ahead of their reader, ordered parallel maps, buffers in turn.
 
-Everything here is bounded, hands exceptions to whoever waits for the result, and can be abandoned: closing the
-iterator of a stage stops the stage, and `cancel()` wakes whoever waits on a pool.
+Everything here is bounded, hands exceptions to whoever waits for the result, and can be abandoned: a Crew ends all
+that it started.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -103,38 +103,6 @@ class Channel(Generic[T]):
             yield item
 
 
-def ahead(items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
-    """The same items, produced in a thread of its own up to `depth` ahead of the reader.
-
-    The iteration of `items` runs wholly in that thread. When the reader stops early, the producer's iterator is closed
-    there before this returns.
-    """
-    channel: Channel[T] = Channel(depth)
-    task = spawn(lambda: _pump(items, channel), name=name)
-    try:
-        yield from channel
-    finally:
-        channel.cancel()
-        task.join()
-
-
-def _pump(items: Iterable[T], channel: Channel[T]) -> None:
-    iterator = iter(items)
-    try:
-        for item in iterator:
-            channel.put(item)
-    except Cancelled:
-        channel.end()
-    except BaseException as error:  # noqa: BLE001 - handed to the reader
-        channel.end(error)
-    else:
-        channel.end()
-    finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
-
-
 class _Promise(Generic[T, R]):
     """One item on its way through a worker."""
 
@@ -153,48 +121,13 @@ class _Promise(Generic[T, R]):
             self._error = error
         self._done.set()
 
-    def give_up(self) -> None:
-        self._error = Cancelled()
-        self._done.set()
-
-    def result(self) -> R:
-        self._done.wait()
+    def result(self, cancelled: threading.Event) -> R:
+        while not self._done.wait(0.1):
+            if cancelled.is_set():
+                raise Cancelled
         if self._error is not None:
             raise self._error
         return self._result[0]
-
-
-def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int, name: str) -> Iterator[R]:
-    """`map` by several threads, results in the order of the items, at most two items a worker under way.
-
-    Items are drawn in a thread of their own, so a finished result never waits for the next item.
-    """
-    work: Channel[_Promise[T, R]] = Channel(workers)
-
-    def labour() -> None:
-        for promise in work:
-            promise.work(function)
-
-    tasks = [spawn(labour, name=f"{name} {number}") for number in range(workers)]
-
-    def promises() -> Iterator[_Promise[T, R]]:
-        for item in items:
-            promise: _Promise[T, R] = _Promise(item)
-            work.put(promise)
-            yield promise
-
-    drawn = ahead(promises(), depth=workers, name=f"{name} feed")
-    try:
-        for promise in drawn:
-            yield promise.result()
-        work.end()
-    finally:
-        work.cancel()
-        close = getattr(drawn, "close", None)
-        if close is not None:
-            close()
-        for task in tasks:
-            task.join()
 
 
 class Pool(Generic[T]):
@@ -260,3 +193,88 @@ class Ledger:
         with self._changed:
             self._cancelled = True
             self._changed.notify_all()
+
+
+class Crew:
+    """The threads and buffers of one piece of work; leaving its `with` block ends them all, whatever happened.
+
+    An error in a stage travels to the reader of that stage and so down to the main thread, which leaves the block;
+    only then are the stages above it woken and ended. So nobody waits for somebody who is gone.
+    """
+
+    def __init__(self) -> None:
+        self._cancels: list[Callable[[], None]] = []
+        self._tasks: list[Task[None]] = []
+        self._cancelled = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cancelled.set()
+        for cancel in self._cancels:
+            cancel()
+        for task in self._tasks:
+            task.join()
+
+    def pool(self, things: Iterable[T]) -> Pool[T]:
+        """A pool that is cancelled when the block is left."""
+        pool = Pool(things)
+        self._cancels.append(pool.cancel)
+        return pool
+
+    def ledger(self) -> Ledger:
+        """A ledger that is cancelled when the block is left."""
+        ledger = Ledger()
+        self._cancels.append(ledger.cancel)
+        return ledger
+
+    def channel(self, depth: int) -> Channel[T]:
+        """A channel that is cancelled when the block is left."""
+        channel: Channel[T] = Channel(depth)
+        self._cancels.append(channel.cancel)
+        return channel
+
+    def ahead(self, items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
+        """The same items, produced in a thread of its own up to `depth` ahead of the reader."""
+        channel: Channel[T] = self.channel(depth)
+        self._tasks.append(spawn(lambda: _pump(items, channel), name=name))
+        return iter(channel)
+
+    def ordered_map(self, function: Callable[[T], R], items: Iterable[T], *, workers: int, name: str) -> Iterator[R]:
+        """`map` by several threads, results in the order of the items, a few items a worker under way.
+
+        Items are drawn in a thread of their own, so a finished result never waits for the next item.
+        """
+        work: Channel[_Promise[T, R]] = self.channel(workers)
+
+        def labour() -> None:
+            for promise in work:
+                promise.work(function)
+
+        def promises() -> Iterator[_Promise[T, R]]:
+            for item in items:
+                promise: _Promise[T, R] = _Promise(item)
+                work.put(promise)
+                yield promise
+            work.end()
+
+        for number in range(workers):
+            self._tasks.append(spawn(labour, name=f"{name} {number}"))
+        drawn = self.ahead(promises(), depth=workers, name=f"{name} feed")
+        return (promise.result(self._cancelled) for promise in drawn)
+
+
+def _pump(items: Iterable[T], channel: Channel[T]) -> None:
+    iterator = iter(items)
+    try:
+        for item in iterator:
+            channel.put(item)
+    except BaseException as error:  # noqa: BLE001 - handed to the reader; Cancelled too, so that no end looks normal
+        channel.end(error)
+    else:
+        channel.end()
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()

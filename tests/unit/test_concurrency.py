@@ -1,0 +1,122 @@
+"""Stages, maps and pools: order, bounds, errors and abandonment."""
+
+import threading
+
+import pytest
+
+from twofold.concurrency import Cancelled, Crew, spawn
+
+
+def test_a_task_gives_its_result_and_raises_its_error() -> None:
+    assert spawn(lambda: 7, name="seven").join() == 7
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    task = spawn(fail, name="fail")
+    with pytest.raises(ValueError, match="no"):
+        task.join()
+
+
+def test_a_stage_keeps_order_and_stays_within_its_depth() -> None:
+    produced: list[int] = []
+
+    def source():
+        for number in range(50):
+            produced.append(number)
+            yield number
+
+    with Crew() as crew:
+        for expected, number in enumerate(crew.ahead(source(), depth=3, name="numbers")):
+            assert number == expected
+            assert len(produced) <= number + 6
+    assert produced == list(range(50))
+
+
+def test_an_error_in_a_stage_reaches_the_reader_after_the_items_before_it() -> None:
+    def source():
+        yield 1
+        raise OSError("disk")
+
+    seen = []
+    with Crew() as crew, pytest.raises(OSError, match="disk"):
+        seen.extend(crew.ahead(source(), depth=2, name="broken"))
+    assert seen == []
+    with Crew() as crew:
+        numbers = crew.ahead(source(), depth=2, name="broken")
+        assert next(numbers) == 1
+        with pytest.raises(OSError, match="disk"):
+            next(numbers)
+
+
+def test_a_map_keeps_order_whatever_worker_is_faster() -> None:
+    with Crew() as crew:
+        assert list(crew.ordered_map(lambda n: n * n, range(200), workers=4, name="squares")) == [
+            n * n for n in range(200)
+        ]
+
+
+def test_a_finished_result_does_not_wait_for_the_next_item() -> None:
+    gate = threading.Event()
+
+    def source():
+        yield 1
+        assert gate.wait(10)
+        yield 2
+
+    with Crew() as crew:
+        results = crew.ordered_map(lambda n: n, source(), workers=2, name="slow source")
+        assert next(results) == 1
+        gate.set()
+        assert next(results) == 2
+
+
+def test_leaving_the_crew_early_ends_every_thread() -> None:
+    before = threading.active_count()
+    closed = threading.Event()
+    with Crew() as crew:
+        pool = crew.pool([bytearray(1)])
+        ledger = crew.ledger()
+
+        def source():
+            try:
+                while True:
+                    yield pool.take()
+            finally:
+                closed.set()
+
+        stage = crew.ahead(crew.ordered_map(len, source(), workers=2, name="map"), depth=1, name="outer")
+        assert next(stage) == 1
+        waiting = crew.ahead(iter(lambda: ledger.wait(3), None), depth=1, name="ledger")
+        del waiting
+    assert closed.is_set()
+    assert threading.active_count() == before
+
+
+def test_an_error_in_a_worker_reaches_the_reader_and_nobody_hangs() -> None:
+    def fail_at_three(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    seen = []
+    with Crew() as crew, pytest.raises(ValueError, match="three"):
+        for number in crew.ordered_map(fail_at_three, range(10**9), workers=2, name="map"):
+            seen.append(number)
+    assert seen == [0, 1, 2]
+
+
+def test_cancelled_is_never_taken_for_a_normal_end() -> None:
+    crew = Crew()
+    with crew:
+        pool = crew.pool([])
+
+        def source():
+            yield 1
+            pool.take()
+
+        stage = crew.ahead(source(), depth=1, name="stage")
+        assert next(stage) == 1
+        pool.cancel()
+        with pytest.raises(Cancelled):
+            next(stage)
