@@ -1,0 +1,159 @@
+"""What a kernel offers: signatures, deltas and patches over plain bytes. Two exist, compiled and pure Python.
+
+Both give the same bytes for signatures and hashes; their deltas may differ but have the same result. Every buffer is
+contiguous, is only read, and must not be written to by another thread during the call. None of the objects may be used
+by two threads at once. Wrong arguments (an unknown kind, slices outside their buffer, a call after `finish`) raise
+`ValueError`, or `OverflowError` where they are negative or beyond 64 bits; input that is damaged raises
+`CorruptSignature` or `CorruptDelta`. Formats: docs/format.md, "rsync formats".
+
+The **content hash** is twofold's own: BLAKE2b with a 32-byte digest over, in this order, the 32-byte BLAKE2b digest of
+each block of the content (the last may be short; none if it is empty), the size in bytes as 64 bits and the block
+length as 32 bits, both big-endian. It is BLAKE2b whatever the signature's kind, and stands at no cost beside a
+signature with BLAKE2b sums of the same blocks. The size stands last because a stream's size is known only then.
+"""
+
+# ruff: noqa: N802 (properties that stand for classes and a constant)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, Protocol
+
+KERNEL_VERSION: Final = 1
+"""Raised with every change of behaviour; the compiled kernel must have the same."""
+
+Data = bytes | bytearray | memoryview
+"""Bytes to read."""
+
+
+class SignatureKind(IntEnum):
+    """Strong and weak sum of a signature, as the magic number it begins with."""
+
+    MD4_ROLLSUM = 0x72730136
+    BLAKE2_ROLLSUM = 0x72730137
+    MD4_RABIN_KARP = 0x72730146
+    BLAKE2_RABIN_KARP = 0x72730147
+
+
+class SignatureMaker(Protocol):
+    """Makes one signature, and the content hash beside it, from content that comes in pieces."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of content so far."""
+
+    def update(self, buffer: Data, /) -> None:
+        """Takes the content's next bytes."""
+
+    def update_many(self, buffer: Data, offsets: Sequence[int], lengths: Sequence[int], /) -> None:
+        """Takes several slices of one buffer, in the order given."""
+
+    def take(self) -> bytes:
+        """Returns what has been made of the signature since the last call, the header first."""
+
+    def finish(self) -> bytes:
+        """Ends the content: the last block's sums can be taken. Returns the content hash, or nothing if not wanted."""
+
+
+class DeltaMaker(Protocol):
+    """Makes a delta from an old signature and new content, and the new signature and content hash in the same pass."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of content so far."""
+
+    def feed(self, buffer: Data, /) -> bytes:
+        """Takes the content's next bytes; returns the delta's next bytes, which may be none."""
+
+    def finish(self) -> tuple[bytes, bytes]:
+        """Ends the content. Returns the rest of the delta and the content hash."""
+
+    def take_signature(self) -> bytes:
+        """As `SignatureMaker.take`, of the new content's signature."""
+
+
+class PatchRunner(Protocol):
+    """Carries out a delta from one descriptor to another; both stay the caller's."""
+
+    def feed(self, delta: Data, /) -> None:
+        """Takes the delta's next bytes; what follows its end is ignored. `OSError` if reading or writing fails."""
+
+    def finish(self) -> int:
+        """Writes what is left and returns the size of the result; `CorruptDelta` if the delta has not ended."""
+
+
+class MakeSignature(Protocol):
+    """Begins a signature with sums of blocks of 1 to 2^31 bytes; `with_hash`: the content hash is wanted."""
+
+    def __call__(self, kind: int, block_len: int, strong_len: int, *, with_hash: bool = True) -> SignatureMaker: ...
+
+
+class MakeDelta(Protocol):
+    """Begins a delta; kind and lengths are the new signature's.
+
+    `basis_size`, if known, tells how long the old file's last block is. `CorruptSignature` if the old signature
+    is damaged or does not fit that size; one without blocks fits every size, and the delta becomes a literal.
+    """
+
+    def __call__(
+        self, old_signature: Data, kind: int, block_len: int, strong_len: int, *, basis_size: int | None = None
+    ) -> DeltaMaker: ...
+
+
+class MakePatch(Protocol):
+    """Begins to write to `out_fd` from its current position; a result beyond `max_size` bytes is `CorruptDelta`.
+
+    `basis_fd` is read at given positions; its own position neither matters nor moves.
+    """
+
+    def __call__(self, basis_fd: int, basis_size: int, out_fd: int, *, max_size: int) -> PatchRunner: ...
+
+
+class PatchBytes(Protocol):
+    """Carries out a whole delta in memory."""
+
+    def __call__(self, basis: Data, delta: Data, max_size: int, /) -> bytes: ...
+
+
+class SignMany(Protocol):
+    """Returns the signatures of whole files that lie in one buffer, joined, and their content hashes, joined."""
+
+    def __call__(
+        self,
+        buffer: Data,
+        offsets: Sequence[int],
+        lengths: Sequence[int],
+        block_lens: Sequence[int],
+        kind: int,
+        strong_len: int,
+        /,
+    ) -> tuple[bytes, bytes]: ...
+
+
+class ContentHashes(Protocol):
+    """Returns the content hashes of whole files that lie in one buffer, joined."""
+
+    def __call__(
+        self, buffer: Data, offsets: Sequence[int], lengths: Sequence[int], block_lens: Sequence[int], /
+    ) -> bytes: ...
+
+
+class Kernel(Protocol):
+    """What the modules `specification` and `native` are; `IMPLEMENTATION` is "python" or "native"."""
+
+    @property
+    def IMPLEMENTATION(self) -> str: ...
+
+    @property
+    def SignatureBuilder(self) -> MakeSignature: ...
+    @property
+    def DeltaEncoder(self) -> MakeDelta: ...
+    @property
+    def Patcher(self) -> MakePatch: ...
+    @property
+    def patch_bytes(self) -> PatchBytes: ...
+    @property
+    def sign_many(self) -> SignMany: ...
+    @property
+    def content_hashes(self) -> ContentHashes: ...
