@@ -1,0 +1,157 @@
+"""Which scheme means which service: plain data, and the way from a URL to its driver, imported at first use.
+
+The schemes are those of docs/cli.md section 5.2. A row without `driver` is known to the URL grammar but not built into
+this version. Others can be added by packages with an entry point in the group `twofold.storage`, named as the scheme,
+that refers to a `Scheme`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from twofold.errors import GoneService, MissingLibrary, UnsupportedScheme
+
+if TYPE_CHECKING:
+    from twofold.storage.store import Store
+    from twofold.storage.url import StorageUrl
+
+ENTRY_POINT_GROUP = "twofold.storage"
+
+PREFIXES = ("par2", "gio")
+"""Words that stand with a plus before another scheme: a wrapper around that store, or another way to it."""
+
+
+class Form(Enum):
+    """What follows the two slashes: [user[:password]@]host[:port][/path] or a name of the service's own."""
+
+    HOST = "host"
+    PLACE = "place"
+
+
+class Scheme(NamedTuple):
+    """One service as the registry knows it.
+
+    `login` tells whether a PLACE may begin with user[:password]@. `driver` is "module:class", whose `from_url` makes
+    the store. `extra` is what brings the libraries it imports, `gone` says that the service has ended and what to do.
+    """
+
+    name: str
+    form: Form
+    login: bool = False
+    driver: str = ""
+    extra: str = ""
+    gone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What a driver gets besides the URL: the variables it may look at, the password found for it, seconds to wait."""
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 30.0
+
+
+class Driver(Protocol):
+    """What `Scheme.driver` names: a class that makes stores from URLs."""
+
+    def from_url(self, url: StorageUrl, settings: StoreSettings) -> Store:
+        """A store that has not connected yet. Raises InvalidUrl when the URL lacks what the service needs."""
+
+
+def _table() -> dict[str, Scheme]:
+    hosts = (
+        "sftp scp paramiko+sftp paramiko+scp pexpect+sftp pexpect+scp ftp ftps ftpes fish lftp+ftp lftp+ftps "
+        "lftp+ftpes lftp+fish lftp+sftp lftp+webdav lftp+webdavs lftp+http lftp+https ncftp+ftp rsync webdav webdavs "
+        "http https gdrive pydrive pydrive+gdocs gdocs mega megav2 megav3 imap imaps hsi"
+    )
+    # s3+http stands in settings of old backupninja versions (docs/cli.md section 5.2).
+    places = (
+        "s3 boto3+s3 s3+http azure swift pca cf+http dpbx onedrive box jottacloud idrived tahoe slate rclone xorriso "
+        "multi fortestsonly"
+    )
+    rows = [Scheme(name, Form.HOST) for name in hosts.split()]
+    rows += [Scheme(name, Form.PLACE) for name in places.split()]
+    rows += [Scheme(name, Form.PLACE, login=True) for name in ("b2", "mf", "sx")]
+    rows += [
+        Scheme("file", Form.PLACE, driver="twofold.storage.drivers.local:LocalStore"),
+        Scheme(
+            "ad",
+            Form.PLACE,
+            gone="Amazon closed Amazon Drive on 2023-12-31 and nothing can be fetched from it; use another target",
+        ),
+        Scheme("cf+hubic", Form.PLACE, gone="hubiC has been shut down; use another target"),
+        Scheme(
+            "gdata+gdocs",
+            Form.HOST,
+            gone="Google switched off this interface; the files are in Google Drive, use gdrive://",
+        ),
+        Scheme("u1", Form.PLACE, gone="Canonical closed Ubuntu One on 2014-06-01; use another target"),
+    ]
+    return {row.name: row for row in rows}
+
+
+SCHEMES = _table()
+
+OTHER_WORDS = {"ssh": "sftp", "dav": "webdav", "davs": "webdavs", "local": "file", "dropbox": "dpbx"}
+"""What people write for a scheme that spells differently."""
+
+
+def find_scheme(name: str, *, url: str) -> Scheme:
+    """The row of a scheme in lower case. `url`, without its password, is for the message of UnsupportedScheme."""
+    scheme = SCHEMES.get(name)
+    return scheme if scheme is not None else _third_party(name, url=url)
+
+
+def open_store(url: StorageUrl, *, settings: StoreSettings) -> Store:
+    """The store a URL names, not connected yet.
+
+    Raises UnsupportedScheme when this version has no driver for it, GoneService when nobody can have one,
+    MissingLibrary when the driver's libraries are not installed, InvalidUrl when the driver misses something.
+    """
+    scheme = find_scheme(url.scheme, url=url.redacted())
+    if scheme.gone:
+        raise GoneService(f"{scheme.name}:// cannot be used: {scheme.gone}")
+    lacking = url.prefixes[0] + "+" if url.prefixes else scheme.name if not scheme.driver else ""
+    if lacking:
+        raise UnsupportedScheme(
+            f"scheme not supported in url: {url.redacted()} ({lacking} is not available in this version of twofold)"
+        )
+    return _driver(scheme).from_url(url, settings)
+
+
+def _driver(scheme: Scheme) -> Driver:
+    module, _, name = scheme.driver.partition(":")
+    try:
+        driver: Driver = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        remedy = f"pip install 'twofold[{scheme.extra}]'" if scheme.extra else "reinstall the package it belongs to"
+        raise MissingLibrary(f"{scheme.name}:// cannot be used: {error}; {remedy}") from error
+    return driver
+
+
+def _third_party(name: str, *, url: str) -> Scheme:
+    # 15 ms and a walk over all installed packages: only for a scheme that nobody here knows.
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        try:
+            scheme: object = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise MissingLibrary(f"{name}:// cannot be used: {entry.value} does not load: {error}") from error
+        if not isinstance(scheme, Scheme):
+            raise MissingLibrary(f"{name}:// cannot be used: {entry.value} is no twofold.storage.registry.Scheme")
+        return scheme
+    raise UnsupportedScheme(f"scheme not supported in url: {url}{_suggestion(name)}")
+
+
+def _suggestion(name: str) -> str:
+    from difflib import get_close_matches
+
+    known = OTHER_WORDS.get(name)
+    matches = [known] if known else get_close_matches(name, SCHEMES, n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
