@@ -21,6 +21,18 @@ class UserError(TwofoldError):
     exit_code = 23
 
 
+class InvalidUrl(UserError):
+    """A target URL that breaks the grammar; `log_word` is duplicity's class name in the machine log."""
+
+    log_word: ClassVar[str] = "InvalidBackendURL"
+
+
+class UnsupportedScheme(UserError):
+    """A target URL whose service is unknown or not built in; `log_word` as above."""
+
+    log_word: ClassVar[str] = "UnsupportedBackendScheme"
+
+
 class FormatError(TwofoldError):
     """Stored bytes do not mean what they should."""
 
@@ -97,6 +109,10 @@ class Forbidden(StorageError):
     log_code = 51
 
 
+class Retained(Forbidden):
+    """The store keeps the file until a date that has not come yet."""
+
+
 class NoSpace(StorageError):
     """The store is full."""
 
@@ -107,6 +123,16 @@ class AlreadyExists(StorageError):
     """An exclusive creation met an existing file."""
 
     log_code = 54
+
+
+class NeedsWarmUp(StorageError):
+    """The file lies in cold storage; `ready_at` (seconds since 1970, UTC) is None unless it is already on its way."""
+
+    log_code = 54
+
+    def __init__(self, message: str, *, name: str = "", operation: str = "", ready_at: int | None = None) -> None:
+        super().__init__(message, name=name, operation=operation)
+        self.ready_at = ready_at
 
 
 class Incomplete(StorageError):
@@ -132,6 +158,10 @@ class Unsupported(StorageError):
 
 class MissingLibrary(StorageError):
     """A library or program for this scheme is not installed."""
+
+
+class GoneService(StorageError):
+    """The service behind this scheme no longer exists."""
 
 
 class CollectionError(TwofoldError):

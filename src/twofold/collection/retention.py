@@ -1,0 +1,218 @@
+"""What may be deleted: plans only, which an operation prints or carries out (docs/format.md section 9.3).
+
+Always holds: the newest backup that can be restored stays, and nothing goes that a set that stays builds on. Names are
+in the order in which to delete them, so that an interruption leaves incomplete sets, never wrong ones: newest chain
+first, increments before their full set; in each set signatures, statistics, manifest, then volumes from high to low.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from twofold.collection.chains import BackupChain, SignatureFile
+from twofold.collection.collection import Collection
+from twofold.collection.sets import BackupSet, FoundFile, order_in_time
+from twofold.errors import UserError
+from twofold.model.backup import SetId
+
+_BEFORE_ALL = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The files of one set (or its signatures alone) to delete: `remote` first, in order, then `local`."""
+
+    set_id: SetId
+    remote: tuple[str, ...]
+    local: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupPlan:
+    """`held_back` are sets without a manifest that complete sets build on: those might still be rescued."""
+
+    removals: tuple[Removal, ...]
+    held_back: tuple[BackupSet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpirePlan:
+    """What a remove command would delete; the removals contain the interrupted set first.
+
+    `chains` are those that go, or that lose their increments, newest first. `needed` are old sets that stay because
+    newer ones build on them. `active_is_old` says that even the newest chain is older than asked for, and stays.
+    """
+
+    removals: tuple[Removal, ...]
+    chains: tuple[BackupChain, ...]
+    interrupted: BackupSet | None = None
+    needed: tuple[BackupSet, ...] = ()
+    active_is_old: bool = False
+
+
+def plan_cleanup(collection: Collection) -> CleanupPlan:
+    """Everything that no usable set has a use for; what one pass of duplicity would only uncover is included."""
+    removals: list[Removal] = []
+    while True:
+        sets = {one.id: one for one in (*collection.orphaned, *_dispensable(collection))}
+        step = [_removal_of(one) for one in sorted(sets.values(), key=_newest_first)]
+        step += _removals_of_signatures(collection, except_for={*sets, *_resumable(collection)})
+        if not step:
+            break
+        removals += step
+        collection = collection.without(
+            {name for removal in step for name in removal.remote},
+            local={name for removal in step for name in removal.local},
+        )
+    return CleanupPlan(tuple(removals), held_back=collection.abandoned)
+
+
+def plan_remove_older_than(collection: Collection, instant: int) -> ExpirePlan:
+    """All chains that end before `instant`, but never the newest."""
+    return _plan(collection, lambda rest: instant, increments_only=False)
+
+
+def plan_remove_all_but_n_full(collection: Collection, count: int) -> ExpirePlan:
+    """All chains that end before the `count`-th newest complete full backup; raises UserError."""
+    _check_count(count)
+    return _plan(collection, lambda rest: _nth_newest_full(rest, count), increments_only=False)
+
+
+def plan_remove_all_inc_of_but_n_full(collection: Collection, count: int) -> ExpirePlan:
+    """The increments of the chains that `plan_remove_all_but_n_full` would delete; raises UserError."""
+    _check_count(count)
+    return _plan(collection, lambda rest: _nth_newest_full(rest, count), increments_only=True)
+
+
+def _plan(collection: Collection, limit_in: Callable[[Collection], int], *, increments_only: bool) -> ExpirePlan:
+    interrupted = _cut_short(collection)
+    first = () if interrupted is None else (_removal_of(interrupted),)
+    rest = collection if not first else collection.without(first[0].remote, local=first[0].local)
+    limit = limit_in(rest)
+    protected = _protected(rest)
+    doomed = [chain for chain in rest.chains if _last_instant(chain) < limit and chain not in protected]
+    if increments_only:
+        doomed = [chain for chain in doomed if chain.increments or chain.replaced]
+    doomed.reverse()
+    return ExpirePlan(
+        removals=first + tuple(_removals_of_chains(rest, doomed, increments_only=increments_only)),
+        chains=tuple(doomed),
+        interrupted=interrupted,
+        needed=tuple(
+            one for chain in rest.chains if _last_instant(chain) >= limit for one in chain.sets if one.id.end < limit
+        ),
+        active_is_old=any(_last_instant(chain) < limit for chain in protected),
+    )
+
+
+def _cut_short(collection: Collection) -> BackupSet | None:
+    """The interrupted set, unless the target holds a manifest of it: that may well be the newest good backup."""
+    interrupted = collection.interrupted
+    return None if interrupted is None or interrupted.is_complete else interrupted
+
+
+def _protected(collection: Collection) -> list[BackupChain]:
+    """The chain to continue and the one with the newest usable backup; failing both, the newest there is."""
+    active = collection.active
+    protected = [] if active is None else [active.chain]
+    if collection.newest_usable is not None:
+        protected.append(collection.newest_usable)
+    return protected or list(collection.chains[-1:])
+
+
+def _last_instant(chain: BackupChain) -> int:
+    return max(one.id.end for one in (*chain.sets, *chain.replaced))
+
+
+def _nth_newest_full(collection: Collection, count: int) -> int:
+    """When that backup was begun; a time before all others if there are fewer."""
+    fulls = sorted((chain.start for chain in collection.chains if chain.full.is_complete), reverse=True)
+    return fulls[count - 1] if len(fulls) >= count else _BEFORE_ALL
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise UserError(f"Cannot keep {count} full backups: give a number of 1 or more")
+
+
+def _removals_of_chains(
+    collection: Collection, chains: Iterable[BackupChain], *, increments_only: bool
+) -> Iterable[Removal]:
+    for chain in chains:
+        sets = sorted((*chain.increments, *chain.replaced), key=_newest_first)
+        if not increments_only:
+            sets.append(chain.full)
+        done = {chain.full.id, *(one.id for one in sets)}
+        yield from _removals_of_lone_signatures(collection, chain, done)
+        yield from (_removal_of(one) for one in sets)
+
+
+def _removals_of_lone_signatures(collection: Collection, chain: BackupChain, done: set[SetId]) -> Iterable[Removal]:
+    """Signatures that continue those of the chain's full set, though their own sets are gone."""
+    chains = [one for one in collection.signature_chains if one.files[0].set_id == chain.full.id]
+    kept = {one.id for one in collection.sets}
+    lone = {
+        file.set_id
+        for one in chains
+        for file in (*one.files, *one.replaced)
+        if file.set_id not in done and file.set_id not in kept
+    }
+    for set_id in sorted(lone, key=order_in_time, reverse=True):
+        yield _removal_by_id(collection, set_id)
+
+
+def _removal_by_id(collection: Collection, set_id: SetId) -> Removal:
+    return Removal(
+        set_id,
+        remote=tuple(file.name for file in collection.remote if file.meaning.set_id == set_id),
+        local=tuple(file.name for file in collection.local if file.meaning.set_id == set_id),
+    )
+
+
+def _dispensable(collection: Collection) -> list[BackupSet]:
+    """Sets without a manifest that nothing with a manifest builds on."""
+    found = []
+    for chain in collection.chains:
+        for backup_set in reversed(chain.sets):
+            if not backup_set.is_abandoned:
+                break
+            found.append(backup_set)
+        found += [one for one in chain.replaced if one.is_abandoned]
+    return found
+
+
+def _resumable(collection: Collection) -> Iterable[SetId]:
+    return (one.id for one in collection.sets if one.unfinished is not None)
+
+
+def _removals_of_signatures(collection: Collection, *, except_for: set[SetId]) -> Iterable[Removal]:
+    remote = _names_by_id(collection.orphaned_signatures)
+    local = _names_by_id(collection.orphaned_local_signatures)
+    ids = (remote.keys() | local.keys()) - except_for
+    for set_id in sorted(ids, key=order_in_time, reverse=True):
+        yield Removal(set_id, remote.get(set_id, ()), local.get(set_id, ()))
+
+
+def _names_by_id(files: Iterable[SignatureFile]) -> dict[SetId, tuple[str, ...]]:
+    return {file.set_id: _names(file.candidates) for file in files}
+
+
+def _removal_of(backup_set: BackupSet) -> Removal:
+    volumes = [file for number in sorted(backup_set.volumes, reverse=True) for file in backup_set.volumes[number]]
+    return Removal(
+        backup_set.id,
+        remote=_names(
+            (*backup_set.signatures, *backup_set.statistics, *backup_set.manifests, *backup_set.leftovers, *volumes)
+        ),
+        local=_names(backup_set.local),
+    )
+
+
+def _names(files: Iterable[FoundFile]) -> tuple[str, ...]:
+    return tuple(file.name for file in files)
+
+
+def _newest_first(backup_set: BackupSet) -> tuple[int, int]:
+    end, start = order_in_time(backup_set.id)
+    return (-end, -start)
