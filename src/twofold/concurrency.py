@@ -39,6 +39,10 @@ class Task(Generic[T]):
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    def wait(self) -> None:
+        """Waits for the end, whatever it is."""
+        self._thread.join()
+
     def join(self) -> T:
         """Waits for the end; gives the result or raises what the call raised. May be called again."""
         self._thread.join()
@@ -93,7 +97,7 @@ class Channel(Generic[T]):
                 while not self._items and not self._ended and not self._cancelled:
                     self._changed.wait()
                 if self._cancelled:
-                    return
+                    raise Cancelled
                 if not self._items:
                     if self._error is not None:
                         raise self._error
@@ -195,6 +199,32 @@ class Ledger:
             self._changed.notify_all()
 
 
+class Sink(Generic[T, R]):
+    """The sending side of a consumer that runs in a thread of its own."""
+
+    def __init__(self, channel: Channel[T], task: Task[R]) -> None:
+        self._channel = channel
+        self._task = task
+
+    def put(self, item: T) -> None:
+        """Waits for room. Raises what the consumer has raised, Cancelled when all has been given up."""
+        try:
+            self._channel.put(item)
+        except Cancelled:
+            if not self._task.running:
+                self._task.join()
+            raise
+
+    def finish(self) -> R:
+        """No more items: waits for the consumer and gives its result, or raises what it raises."""
+        self._channel.end()
+        return self._task.join()
+
+    def wait(self) -> None:
+        """Waits until the consumer has ended, however it did."""
+        self._task.wait()
+
+
 class Crew:
     """The threads and buffers of one piece of work; leaving its `with` block ends them all, whatever happened.
 
@@ -205,6 +235,7 @@ class Crew:
     def __init__(self) -> None:
         self._cancels: list[Callable[[], None]] = []
         self._tasks: list[Task[None]] = []
+        self._sinks: list[Callable[[], None]] = []
         self._cancelled = threading.Event()
 
     def __enter__(self) -> Self:
@@ -216,6 +247,8 @@ class Crew:
             cancel()
         for task in self._tasks:
             task.join()
+        for wait in self._sinks:
+            wait()
 
     def pool(self, things: Iterable[T]) -> Pool[T]:
         """A pool that is cancelled when the block is left."""
@@ -235,6 +268,21 @@ class Crew:
         self._cancels.append(channel.cancel)
         return channel
 
+    def sink(self, consumer: Callable[[Iterable[T]], R], *, depth: int, name: str) -> Sink[T, R]:
+        """A consumer of items in a thread of its own."""
+        channel: Channel[T] = self.channel(depth)
+
+        def consume() -> R:
+            try:
+                return consumer(channel)
+            except BaseException:
+                channel.cancel()
+                raise
+
+        sink = Sink(channel, spawn(consume, name=name))
+        self._sinks.append(sink.wait)
+        return sink
+
     def ahead(self, items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
         """The same items, produced in a thread of its own up to `depth` ahead of the reader."""
         channel: Channel[T] = self.channel(depth)
@@ -249,8 +297,11 @@ class Crew:
         work: Channel[_Promise[T, R]] = self.channel(workers)
 
         def labour() -> None:
-            for promise in work:
-                promise.work(function)
+            try:
+                for promise in work:
+                    promise.work(function)
+            except Cancelled:
+                pass
 
         def promises() -> Iterator[_Promise[T, R]]:
             for item in items:

@@ -120,8 +120,9 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class BadDownload:
-    """A fetched volume has the wrong hash; another try follows."""
+    """A fetched volume has the wrong hash by that algorithm."""
 
     name: str
+    algorithm: str
     found: str
     expected: str

@@ -38,10 +38,6 @@ def test_an_error_in_a_stage_reaches_the_reader_after_the_items_before_it() -> N
         yield 1
         raise OSError("disk")
 
-    seen = []
-    with Crew() as crew, pytest.raises(OSError, match="disk"):
-        seen.extend(crew.ahead(source(), depth=2, name="broken"))
-    assert seen == []
     with Crew() as crew:
         numbers = crew.ahead(source(), depth=2, name="broken")
         assert next(numbers) == 1

@@ -59,10 +59,10 @@ class GpgEnvelope:
         recipients = len(self._settings.recipients) + len(self._settings.hidden_recipients)
         return _FIXED_OVERHEAD + _RECIPIENT_OVERHEAD * recipients + deflated_size // _PART_SIZE
 
-    def prepare(self, count: int) -> None:
+    def prepare(self, count: int, directory: str) -> None:
         """Starts a gpg each for so many files to come; it derives its key (0.1 s of CPU time) and waits."""
         for _ in range(count):
-            self._ready.append(self._begin(scratch_name(self._settings.temp_dir)))
+            self._ready.append(self._begin(scratch_name(directory)))
 
     def create(self, path: str) -> Sealer:
         try:

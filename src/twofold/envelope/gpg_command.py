@@ -30,7 +30,7 @@ class GpgSettings:
     """How files are encrypted, signed and read again.
 
     `environment` is what gpg gets, save variables that look like secrets. `temp_dir` takes decrypted data while
-    they are read and files that are prepared; it should be on the file system where files are created. Without
+    they are read. Without
     `recipients` and `hidden_recipients` the encryption is symmetric. `sign_key` signs what is written,
     `demanded_signer` must have signed what is read. `level` is isal's (0 to 3), None leaves data as they are.
     `ignore_mdc_error` accepts messages older than integrity packets, which nothing protects from changes.

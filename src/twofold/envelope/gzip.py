@@ -43,7 +43,7 @@ class GzipEnvelope:
     def open(self, path: str) -> Opened:
         return open_gzip(path)
 
-    def prepare(self, count: int) -> None:
+    def prepare(self, count: int, directory: str) -> None:
         pass
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ class PlainEnvelope:
     def open(self, path: str) -> Opened:
         return FileStream(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
-    def prepare(self, count: int) -> None:
+    def prepare(self, count: int, directory: str) -> None:
         pass
 
     def close(self) -> None:

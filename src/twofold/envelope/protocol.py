@@ -91,8 +91,8 @@ class Envelope(Protocol):
     def open(self, path: str) -> Opened:
         """Opens a finished file for reading. Raises EnvelopeError, OSError."""
 
-    def prepare(self, count: int) -> None:
-        """Does ahead what `count` calls of `create` would have to wait for."""
+    def prepare(self, count: int, directory: str) -> None:
+        """Does ahead what `count` calls of `create` for paths in `directory` would have to wait for."""
 
     def close(self) -> None:
         """Ends what `prepare` began and nobody used; may be called twice."""

@@ -8,37 +8,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from twofold.errors import UserError
 from twofold.model.relpath import join
 from twofold.monitor import Monitor, Problem, SocketSkipped
+from twofold.select.selector import Selector, Verdict
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: opening a fifo that has just taken a file's place must not wait for a writer.
 FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-
-
-class Choice(Protocol):
-    """What takes part, asked once a directory (select/)."""
-
-    @property
-    def trivial(self) -> bool:
-        """Whether everything takes part."""
-
-    def choose(
-        self, directory: bytes, names: Sequence[bytes], stats: Sequence[os.stat_result]
-    ) -> tuple[list[int], list[int]]:
-        """Indexes of the entries to store, and of directories to store only if something below them is."""
-
-    @property
-    def may_bar(self) -> bool:
-        """Whether `bars` is worth asking."""
-
-    def bars(self, directory: bytes, names: Sequence[bytes]) -> bool:
-        """Whether a directory (not the root) with these names in it is left out with all its contents."""
 
 
 class Listing(NamedTuple):
@@ -60,7 +40,7 @@ class ScanOptions:
 class SourceTree:
     """The tree to back up. Not thread-safe: one walker uses it."""
 
-    def __init__(self, root: bytes, choice: Choice | None, *, options: ScanOptions, monitor: Monitor) -> None:
+    def __init__(self, root: bytes, choice: Selector | None, *, options: ScanOptions, monitor: Monitor) -> None:
         self._choice = None if choice is None or choice.trivial else choice
         self._follow = options.follow_links
         self._monitor = monitor
@@ -106,7 +86,8 @@ class SourceTree:
         return os.open(name, flags, dir_fd=parent_fd)
 
     def _listing(self, path: bytes, fd: int) -> Listing:
-        names = sorted(map(os.fsencode, os.listdir(fd)))
+        listed = self._choice.listed(path) if self._choice is not None and self._choice.has_list else None
+        names = sorted(map(os.fsencode, os.listdir(fd))) if listed is None else list(listed)
         try:
             stats = [os.stat(name, dir_fd=fd, follow_symlinks=False) for name in names]
         except OSError:
@@ -152,16 +133,17 @@ class SourceTree:
                 kept.append(index)
         return [names[index] for index in kept], [stats[index] for index in kept]
 
-    def _chosen(self, choice: Choice, listing: Listing) -> tuple[list[bytes], list[os.stat_result]]:
-        taken, hopeful = choice.choose(listing.path, listing.names, listing.stats)
-        if choice.may_bar:
-            taken = [index for index in taken if not self._barred(choice, listing, index)]
-            hopeful = [index for index in hopeful if not self._barred(choice, listing, index)]
-        if hopeful:
-            taken = sorted([*taken, *(index for index in hopeful if self._leads_somewhere(choice, listing, index))])
+    def _chosen(self, choice: Selector, listing: Listing) -> tuple[list[bytes], list[os.stat_result]]:
+        verdicts = choice.choose(listing.path, listing.names, facts=listing.stats, root_device=self.root_stat.st_dev)
+        taken = []
+        for index, verdict in enumerate(verdicts):
+            if verdict is Verdict.EXCLUDE or (choice.has_markers and self._barred(choice, listing, index)):
+                continue
+            if verdict is Verdict.INCLUDE or self._leads_somewhere(listing, index):
+                taken.append(index)
         return [listing.names[index] for index in taken], [listing.stats[index] for index in taken]
 
-    def _barred(self, choice: Choice, parent: Listing, index: int) -> bool:
+    def _barred(self, choice: Selector, parent: Listing, index: int) -> bool:
         if not stat.S_ISDIR(parent.stats[index].st_mode):
             return False
         name = parent.names[index]
@@ -170,13 +152,13 @@ class SourceTree:
         except OSError:
             return False  # reported when it is entered
         try:
-            return choice.bars(join(parent.path, name), [os.fsencode(each) for each in os.listdir(fd)])
+            return choice.is_barred(join(parent.path, name), [os.fsencode(each) for each in os.listdir(fd)])
         except OSError:
             return False
         finally:
             os.close(fd)
 
-    def _leads_somewhere(self, choice: Choice, parent: Listing, index: int) -> bool:
+    def _leads_somewhere(self, parent: Listing, index: int) -> bool:
         """Whether anything below a directory will be stored; asked once for each, remembered for the walk."""
         path = join(parent.path, parent.names[index])
         if path not in self._hopeful:

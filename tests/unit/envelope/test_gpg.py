@@ -281,7 +281,7 @@ class TestPreparation:
         envelope.close()
 
     def test_prepared_processes_are_used(self, envelope: GpgEnvelope, tmp_path: Path) -> None:
-        envelope.prepare(1)
+        envelope.prepare(1, str(tmp_path))
         running = children()
         sealer = envelope.create(str(tmp_path / "file.gpg"))
         assert children() == running
@@ -292,15 +292,15 @@ class TestPreparation:
 
     def test_closing_leaves_neither_processes_nor_files(self, envelope: GpgEnvelope, tmp_path: Path) -> None:
         before = children()
-        envelope.prepare(2)
+        envelope.prepare(2, str(tmp_path))
         assert len(children() - before) == 4
         envelope.close()
         envelope.close()
         assert children() == before
         assert list((tmp_path / "scratch").iterdir()) == []
 
-    def test_a_file_on_another_file_system_is_begun_there(self, envelope: GpgEnvelope) -> None:
-        envelope.prepare(1)
+    def test_a_file_on_another_file_system_is_begun_there(self, envelope: GpgEnvelope, tmp_path: Path) -> None:
+        envelope.prepare(1, str(tmp_path))
         other = Path("/dev/shm")
         if not other.is_dir() or other.stat().st_dev == os.stat(envelope._settings.temp_dir).st_dev:
             pytest.skip("no second file system to write to")

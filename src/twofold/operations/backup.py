@@ -1,0 +1,277 @@
+"""Backs a tree up: decides whether to begin or to continue a chain, runs the pipeline, commits.
+
+A set counts only from the moment its manifest is at the target. The volumes come first, then the signatures, then the
+manifest; an interruption before leaves a set that nobody takes for a backup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from twofold.collection.chains import SignatureChain
+from twofold.collection.collection import Collection
+from twofold.concurrency import Crew, spawn
+from twofold.envelope.protocol import Opened
+from twofold.errors import NoSignatures, UserError
+from twofold.model.backup import FileRole, SetId, SetKind, StoredName
+from twofold.model.times import Clock, SystemClock
+from twofold.monitor import Monitor, VolumeDone
+from twofold.operations.known_state import open_known_state, state_identity
+from twofold.pipeline.chunks import SLACK, ChunkBuilder, chunk_capacity
+from twofold.pipeline.compare import Change, Check, Gone, Keep, Leave, Same, Store, compare
+from twofold.pipeline.entries import EntryMaker
+from twofold.pipeline.known import KnownTree, StateWriter
+from twofold.pipeline.lookup import SignatureLookup
+from twofold.pipeline.pack import Packer, PackOptions
+from twofold.pipeline.seal import Volume, VolumeSealer, press
+from twofold.pipeline.set_files import ChangeList, ManifestFiles, SignatureFiles
+from twofold.pipeline.sign import Signer
+from twofold.pipeline.tally import Tally
+from twofold.pipeline.volumes import VolumeMeter
+from twofold.repository.repository import Repository
+from twofold.tree.scan import SourceTree
+
+_BUFFERS: Final = 6
+_DEPTH: Final = 2
+_WAIT: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """How a backup is made. Sizes in bytes, times in seconds since 1970.
+
+    `hostname` and `source_name` are what the manifest records. `full_before` forces a full backup when the last one
+    began before it, `full_after` when the chain has that many incrementals.
+    """
+
+    hostname: bytes
+    source_name: bytes
+    volume_size: int
+    workers: int = 2
+    largest_block: int = 0
+    record_changes: bool = True
+    skip_if_no_change: bool = False
+    dry_run: bool = False
+    detailed: bool = False
+    full_before: int | None = None
+    full_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """A full backup (`chain` is None) or the next increment of a chain."""
+
+    kind: SetKind
+    chain: SignatureChain | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSummary:
+    """What was done: times in seconds since 1970, `stored_bytes` of volumes at the target."""
+
+    set_id: SetId
+    began: float
+    ended: float
+    tally: Tally = field(repr=False)
+    stored_bytes: int = 0
+    skipped: bool = False
+
+
+def plan_backup(collection: Collection, *, asked: SetKind | None, options: BackupOptions) -> BackupPlan:
+    """What kind of backup to make; `asked` is None when either is welcome. Raises NoSignatures."""
+    if asked is SetKind.FULL:
+        return BackupPlan(SetKind.FULL, None)
+    active = collection.active
+    if active is None:
+        if asked is SetKind.INCREMENTAL:
+            raise NoSignatures(
+                "Unable to start incremental backup.  Old signatures not found and incremental specified"
+            )
+        return BackupPlan(SetKind.FULL, None, "No signatures found, switching to full backup.")
+    if options.full_before is not None and active.chain.start < options.full_before:
+        return BackupPlan(SetKind.FULL, None, "Last full backup is too old, forcing full backup")
+    if options.full_after is not None and len(active.chain.increments) >= options.full_after:
+        return BackupPlan(SetKind.FULL, None, "Latest chain has too many incrementals, forcing full backup")
+    return BackupPlan(SetKind.INCREMENTAL, active.signatures)
+
+
+def backup(
+    source: SourceTree,
+    repository: Repository,
+    *,
+    plan: BackupPlan,
+    options: BackupOptions,
+    check: Callable[[], None] | None = None,
+    clock: Clock,
+    monitor: Monitor,
+) -> BackupSummary:
+    """Carries the plan out. Raises UserError when the clock is behind the last backup, and whatever stops the work.
+
+    `check` runs beside the pipeline; nothing is stored before it has ended without an error.
+    """
+    began = clock.now()
+    set_id = _new_set(plan, clock)
+    openers = _openers(repository, plan.chain)
+    known = open_known_state(repository, plan.chain, openers, monitor=monitor) if plan.chain is not None else None
+    try:
+        if options.dry_run:
+            if check is not None:
+                check()
+            return _count(source, known, set_id, began=began, clock=clock)
+        run = _Run(
+            source, repository, known, openers, set_id=set_id, plan=plan, options=options, check=check, monitor=monitor
+        )
+        return run.carry_out(began, clock)
+    finally:
+        if known is not None:
+            known.close()
+
+
+def _new_set(plan: BackupPlan, clock: Clock) -> SetId:
+    now = int(clock.now())
+    if plan.chain is None:
+        return SetId(now)
+    previous = plan.chain.end
+    if now <= previous - _WAIT:
+        raise UserError(
+            f"The clock is {previous - now} seconds behind the last backup; an increment made now could not be "
+            "restored. Set the clock right, or make a full backup"
+        )
+    return SetId(max(now, previous + 1), previous)
+
+
+def _openers(repository: Repository, chain: SignatureChain | None) -> list[Callable[[], Opened]]:
+    """What opens the signature files of a chain: the copies in the archive directory where there are any."""
+    if chain is None:
+        return []
+
+    def opener(position: int) -> Callable[[], Opened]:
+        file = chain.files[position].candidates[0]
+        if not chain.local:
+            return lambda: repository.open_file(file)
+        envelope = repository.envelope_for(file.meaning.wrapping)
+        return lambda: envelope.open(repository.archive_dir.path_of(file.name))
+
+    return [opener(position) for position in range(len(chain.files))]
+
+
+def _count(source: SourceTree, known: KnownTree | None, set_id: SetId, *, began: float, clock: Clock) -> BackupSummary:
+    """A dry run: what would be looked at, without reading a file."""
+    tally = Tally()
+    for step in compare(source, known):
+        match step:
+            case Same():
+                tally.same(step.entries, step.size)
+            case Store():
+                for at in step.indexes:
+                    tally.new(step.work.stats[at].st_size)
+            case Change():
+                tally.changed(step.work.stats[step.at].st_size)
+            case Check():
+                tally.same(1, step.work.stats[step.at].st_size)
+            case Gone():
+                tally.deleted += 1
+            case Keep() | Leave():
+                pass
+    return BackupSummary(set_id, began, clock.now(), tally)
+
+
+class _Run:
+    """One backup under way."""
+
+    def __init__(
+        self,
+        source: SourceTree,
+        repository: Repository,
+        known: KnownTree | None,
+        openers: list[Callable[[], Opened]],
+        *,
+        set_id: SetId,
+        plan: BackupPlan,
+        options: BackupOptions,
+        check: Callable[[], None] | None,
+        monitor: Monitor,
+    ) -> None:
+        self._check = check
+        self._source = source
+        self._repository = repository
+        self._known = known
+        self._openers = openers
+        self._set_id = set_id
+        self._plan = plan
+        self._options = options
+        self._monitor = monitor
+        self._stored_bytes = 0
+
+    def carry_out(self, began: float, clock: Clock) -> BackupSummary:
+        repository, options = self._repository, self._options
+        repository.envelope.prepare(3, repository.staging_directory())  # the first volume, the signatures, the manifest
+        state = StateWriter(repository.archive_dir.state_path)
+        changes = ChangeList(repository.archive_dir.path, wanted=options.record_changes)
+        signatures = SignatureFiles(repository)
+        manifest = ManifestFiles(repository, self._set_id, hostname=options.hostname, source=options.source_name)
+        lookup = SignatureLookup(self._openers, monitor=self._monitor)
+        try:
+            with Crew() as crew:
+                tally, root = self._run(crew, state, changes, signatures, manifest, lookup)
+            ended = clock.now()
+            if not self._stored_bytes:
+                return BackupSummary(self._set_id, began, ended, tally, skipped=True)
+            signatures.commit(self._set_id)
+            manifest.commit(changes)
+            state.finish(root, state_identity(repository, self._plan.chain, self._set_id))
+            return BackupSummary(self._set_id, began, ended, tally, self._stored_bytes)
+        finally:
+            lookup.close()
+            manifest.close()
+            signatures.abort()
+            changes.close()
+            state.abort()
+
+    def _run(
+        self,
+        crew: Crew,
+        state: StateWriter,
+        changes: ChangeList,
+        signatures: SignatureFiles,
+        manifest: ManifestFiles,
+        lookup: SignatureLookup,
+    ) -> tuple[Tally, int]:
+        options, envelope = self._options, self._repository.envelope
+        capacity = chunk_capacity(options.volume_size)
+        pool = crew.pool(bytearray(capacity + SLACK) for _ in range(_BUFFERS))
+        ledger = crew.ledger()
+        meter = VolumeMeter(envelope, ledger, limit=options.volume_size)
+        sink = crew.sink(signatures.write, depth=_DEPTH, name="signature files")
+        packer = Packer(
+            self._source,
+            ChunkBuilder(pool, meter, capacity=capacity),
+            EntryMaker(self._source, began_ns=int(SystemClock().now() * 1e9)),
+            lookup,
+            options=PackOptions(options.largest_block, options.detailed, options.skip_if_no_change),
+            monitor=self._monitor,
+        )
+        signer = Signer(sink.put, state, set_number=len(self._openers), known=self._known, changes=changes.add)
+        sealer = VolumeSealer(envelope, self._repository.staging_directory, pool, volume_size=options.volume_size)
+        packed = crew.ahead(packer.chunks(compare(self._source, self._known)), depth=_DEPTH, name="pack")
+        signed = crew.ahead(signer.sign(packed), depth=_DEPTH, name="sign")
+        pressed = press(signed, envelope, ledger, workers=options.workers, crew=crew)
+        checking = spawn(self._check, name="check the target") if self._check is not None else None
+        for volume in crew.ahead(sealer.seal(pressed), depth=1, name="seal"):
+            if checking is not None:
+                checking.join()
+            self._store(volume, manifest)
+        sink.finish()
+        return packer.tally, signer.root_record
+
+    def _store(self, volume: Volume, manifest: ManifestFiles) -> None:
+        repository = self._repository
+        wrapping = repository.written_wrapping(FileRole.VOLUME)
+        meaning = StoredName(self._set_id, FileRole.VOLUME, wrapping, volume=volume.number)
+        name = repository.hand_over(volume.sealed.path, meaning)
+        manifest.add(volume.record())
+        self._stored_bytes += volume.sealed.size
+        self._monitor.report(VolumeDone(volume.number, name, volume.sealed.size, volume.read_bytes))

@@ -1,0 +1,52 @@
+"""Lists what a backup holds, from signatures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from twofold.collection.collection import Collection
+from twofold.collection.restore_point import SignaturePoint, signature_point
+from twofold.envelope.protocol import Opened
+from twofold.model.times import format_asctime
+from twofold.monitor import Monitor, Note
+from twofold.pipeline.basis import current_entries
+from twofold.repository.repository import Repository
+
+
+class ListedFile(NamedTuple):
+    """One line of a listing: seconds since 1970, the path, duplicity's word for the type."""
+
+    mtime: int
+    path: bytes
+    kind: str
+
+
+def list_files(
+    collection: Collection, repository: Repository, *, instant: int, monitor: Monitor
+) -> Iterator[ListedFile]:
+    """Every entry of the newest backup not later than `instant`, in archive order.
+
+    Raises NoBackups, and what reading signature files raises.
+    """
+    point = signature_point(collection, instant)
+    if point.before_first:
+        when = format_asctime(point.files[0].set_id.end)
+        text = f"No signature chain for the requested time. Using oldest available chain, starting at time {when}."
+        monitor.report(Note(text, code=11, warning=True))
+    for entry in current_entries(signature_openers(point, repository), monitor=monitor):
+        member = entry.member
+        yield ListedFile(member.entry.mtime_ns // 1_000_000_000, member.path, member.entry.kind.value)
+
+
+def signature_openers(point: SignaturePoint, repository: Repository) -> list[Callable[[], Opened]]:
+    """What opens the signature files of a point, oldest set first."""
+
+    def opener(position: int) -> Callable[[], Opened]:
+        file = point.files[position].candidates[0]
+        if not point.chain.local:
+            return lambda: repository.open_file(file)
+        envelope = repository.envelope_for(file.meaning.wrapping)
+        return lambda: envelope.open(repository.archive_dir.path_of(file.name))
+
+    return [opener(position) for position in range(len(point.files))]

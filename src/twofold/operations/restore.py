@@ -1,0 +1,287 @@
+"""Restores a tree, or a part of it, as it was at a moment.
+
+What is written has been checked: volumes against their hashes and gpg's verdict before they are decoded, contents
+against their records where the archive has them. A file that does not come out right is not there, and is named.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from twofold.collection.collection import Collection
+from twofold.collection.restore_point import RestorePoint, restore_point
+from twofold.concurrency import Crew
+from twofold.errors import (
+    BadVolume,
+    CorruptStream,
+    FormatError,
+    NothingRestored,
+    PartlyDone,
+    PathNotFound,
+    TargetNotEmpty,
+)
+from twofold.model.entry import Kind
+from twofold.model.times import format_asctime
+from twofold.monitor import FileRestored, Monitor, Note, Problem
+from twofold.operations.counting import CountingMonitor
+from twofold.pipeline.chain_reading import ChainReader, ReadingPlan, plan_reading, require_volumes
+from twofold.pipeline.rebuild import Rebuilt, rebuild
+from twofold.pipeline.replay import DataLost, FileHistory
+from twofold.repository.repository import Repository
+from twofold.select.selector import Selector
+from twofold.select.sifting import Recorded, sift
+from twofold.tree.shortfalls import EntryProblem
+from twofold.tree.write import TreeWriter, WriteOptions
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # every further file would fail as well
+UNSOUND = (FormatError, CorruptStream, DataLost)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """What to restore and how. `within` is the path to restore, empty for everything.
+
+    `selection` says which paths are wanted, None for all. `renames` are (old, new) paths. `overwrite` allows a target
+    that is not empty.
+    """
+
+    target: bytes
+    temp_dir: str
+    within: bytes = b""
+    selection: Selector | None = None
+    renames: tuple[tuple[bytes, bytes], ...] = ()
+    overwrite: bool = False
+    restore_ownership: bool = True
+    numeric_owner: bool = False
+    detailed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """The moment that will be seen and the volumes it needs."""
+
+    point: RestorePoint
+    reading: ReadingPlan
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSummary:
+    """How many entries were restored, and from which backup (seconds since 1970)."""
+
+    entries: int
+    instant: int
+
+
+def plan_restore(
+    collection: Collection,
+    repository: Repository,
+    *,
+    instant: int,
+    within: bytes,
+    ignore_errors: bool,
+    monitor: Monitor,
+) -> RestorePlan:
+    """Raises NoBackups, MissingVolume, and what loading a manifest raises. Nothing has been written then."""
+    point = restore_point(collection, instant)
+    report_point(point, monitor)
+    reading = plan_reading(repository, point.sets, within=within)
+    if not ignore_errors:
+        require_volumes(reading, repository)
+    return RestorePlan(point, reading)
+
+
+def report_point(point: RestorePoint, monitor: Monitor) -> None:
+    """Says when what will be seen is not what a person may expect."""
+    if point.before_first:
+        text = f"There is no backup from so early; the oldest one is used, of {format_asctime(point.instant)}"
+        monitor.report(Note(text, warning=True))
+    for skipped in point.skipped:
+        text = (
+            f"The backup of {format_asctime(skipped.id.end)} is not complete and is passed over; "
+            f"what is used is of {format_asctime(point.instant)}"
+        )
+        monitor.report(Note(text, warning=True))
+
+
+def check_target(target: bytes, *, overwrite: bool) -> None:
+    """Raises TargetNotEmpty unless the target is absent or an empty directory other than the current one."""
+    try:
+        names = os.listdir(target)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        names = [target]
+    if overwrite:
+        return
+    current = os.path.isdir(target) and os.path.samefile(target, os.curdir)
+    if names or current:
+        raise TargetNotEmpty(f"Restore '{os.fsdecode(target)}' is not empty or is current_dir.\nWill not overwrite.")
+
+
+def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOptions, monitor: Monitor) -> RestoreSummary:
+    """Carries the plan out. After all else is restored, raises PathNotFound, NothingRestored, BadVolume, PartlyDone."""
+    check_target(options.target, overwrite=options.overwrite)
+    counting = CountingMonitor(monitor)
+    with Crew() as crew:
+        reader = ChainReader(plan.reading, repository, crew, monitor=counting)
+        try:
+            restorer = _Restorer(options, counting)
+            entries = restorer.restore(reader.histories())
+        finally:
+            reader.close()
+        bad = next((each for each in reader.failures if isinstance(each, BadVolume)), None)
+        if bad is not None:
+            raise BadVolume(f"{bad}\n{counting.problems} file(s) could not be restored; all others were", name=bad.name)
+    if not restorer.seen and not counting.problems:
+        if options.within:
+            raise PathNotFound(f"{os.fsdecode(options.within)} not found in archive - no files restored.")
+        raise NothingRestored("No files found in archive - nothing restored.")
+    if not entries and not counting.problems:
+        raise NothingRestored("No files found in archive - nothing restored.")
+    if counting.problems:
+        raise PartlyDone(f"{counting.problems} file(s) could not be restored; they are named above. All others were")
+    return RestoreSummary(entries, plan.point.instant)
+
+
+class _Restorer:
+    """Writes histories into a target."""
+
+    def __init__(self, options: RestoreOptions, monitor: Monitor) -> None:
+        self._options = options
+        self._monitor = monitor
+        self._writer: TreeWriter | None = None
+        self._single: bytes | None = None
+        # First names of hard link groups that stand in the target: path in the archive -> (path here, digest).
+        self._leaders: dict[bytes, tuple[bytes, bytes]] = {}
+        self.seen = False
+
+    def restore(self, histories: Iterator[FileHistory]) -> int:
+        """Gives the number of entries written."""
+        written = 0
+        try:
+            for rebuilt in self._selected(self._rebuilt(histories)):
+                written += self._place(rebuilt)
+            if self._writer is not None:
+                self._writer.finish()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+        return written
+
+    def _rebuilt(self, histories: Iterator[FileHistory]) -> Iterator[Rebuilt]:
+        for history in histories:
+            try:
+                rebuilt = rebuild(history, temp_dir=self._options.temp_dir)
+            except UNSOUND as error:
+                self.seen = True
+                self._monitor.report(Problem(history.path, str(error), "restore"))
+                continue
+            if rebuilt is not None:
+                self.seen = True
+                yield rebuilt
+
+    def _selected(self, rebuilt: Iterator[Rebuilt]) -> Iterator[Rebuilt]:
+        if self._options.selection is None:
+            return rebuilt
+        return sift(rebuilt, selector=self._options.selection, describe=_describe)
+
+    def _place(self, rebuilt: Rebuilt) -> bool:
+        try:
+            self._write(rebuilt)
+        except UNSOUND as error:
+            self._monitor.report(Problem(rebuilt.path, str(error), "restore"))
+            return False
+        except EntryProblem as error:
+            if error.error_number in NO_SPACE:
+                raise
+            self._monitor.report(Problem(error.path, error.reason, "restore"))
+            return False
+        if self._options.detailed:
+            self._monitor.report(FileRestored(rebuilt.path, rebuilt.entry.kind.value))
+        return True
+
+    def _write(self, rebuilt: Rebuilt) -> None:
+        path = self._target_path(rebuilt)
+        writer, entry = self._writer_for(rebuilt), rebuilt.entry
+        match entry.kind:
+            case Kind.REGULAR:
+                self._write_regular(writer, path, rebuilt)
+            case Kind.DIRECTORY:
+                writer.make_directory(path, entry)
+            case Kind.SYMLINK:
+                writer.make_symlink(path, entry)
+            case Kind.FIFO:
+                writer.make_fifo(path, entry)
+            case Kind.CHARACTER_DEVICE | Kind.BLOCK_DEVICE:
+                writer.make_device(path, entry)
+
+    def _write_regular(self, writer: TreeWriter, path: bytes, rebuilt: Rebuilt) -> None:
+        content = rebuilt.content
+        assert content is not None
+        whole = content.whole
+        if self._link(writer, path, rebuilt):
+            return
+        if whole is not None:
+            writer.write_file(path, rebuilt.entry, whole)
+        else:
+            with writer.create_file(path, rebuilt.entry) as output:
+                if rebuilt.entry.holes:
+                    for block in content.blocks():
+                        output.write(block)
+                else:
+                    content.write_to(output.fd)
+                output.commit()
+        content.close()
+        record, leader = rebuilt.entry.content, rebuilt.entry.links_to
+        if leader is not None and record is not None:
+            self._leaders[leader] = (path, record.digest)
+
+    def _link(self, writer: TreeWriter, path: bytes, rebuilt: Rebuilt) -> bool:
+        """Restores a hard link where its group stands in the target already with the same content."""
+        entry = rebuilt.entry
+        if entry.links_to is None or entry.links_to not in self._leaders:
+            return False
+        first, digest = self._leaders[entry.links_to]
+        if entry.content is None or entry.content.digest != digest:
+            return False
+        return writer.make_hard_link(path, entry, first)
+
+    def _target_path(self, rebuilt: Rebuilt) -> bytes:
+        path, within = rebuilt.path, self._options.within
+        for old, new in self._options.renames:
+            if path == old or path.startswith(old + b"/"):
+                path = new + path[len(old) :]
+                break
+        if within and (path == within or path.startswith(within + b"/")):
+            path = path[len(within) + 1 :]
+        if not path and rebuilt.entry.kind is not Kind.DIRECTORY:
+            return os.path.basename(os.path.abspath(self._options.target))
+        return path
+
+    def _writer_for(self, rebuilt: Rebuilt) -> TreeWriter:
+        """The target is made when the first entry comes: a single file takes the target's own name."""
+        if self._writer is None:
+            options = self._options
+            root = os.path.abspath(options.target)
+            if rebuilt.path == options.within and rebuilt.entry.kind is not Kind.DIRECTORY:
+                if os.path.isdir(root) and not os.path.islink(root):
+                    os.rmdir(root)
+                root = os.path.dirname(root)
+            self._writer = TreeWriter(
+                root,
+                WriteOptions(
+                    restore_ownership=options.restore_ownership,
+                    numeric_owner=options.numeric_owner,
+                    overwrite=options.overwrite,
+                    any_order=bool(options.renames),
+                ),
+                monitor=self._monitor,
+            )
+        return self._writer
+
+
+def _describe(rebuilt: Rebuilt) -> Recorded:
+    return Recorded(rebuilt.path, rebuilt.entry.kind, rebuilt.entry.mtime_ns)

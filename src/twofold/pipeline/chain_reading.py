@@ -1,0 +1,124 @@
+"""Opens a chain up to a moment for restoring or verifying: which volumes are needed, and all paths of their sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from twofold.collection.sets import BackupSet
+from twofold.concurrency import Crew
+from twofold.errors import MissingVolume, TwofoldError
+from twofold.format.sigtar import SigMember
+from twofold.model.backup import Wrapping
+from twofold.model.relpath import order_key
+from twofold.monitor import Monitor
+from twofold.pipeline.basis import read_entries
+from twofold.pipeline.fetch import NeededVolume, VolumeFetcher, needed_volumes
+from twofold.pipeline.replay import FileHistory, SetReader, merge_sets
+from twofold.repository.manifests import load_manifest
+from twofold.repository.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPlan:
+    """The sets to read, oldest first, each with the volumes that are needed of it."""
+
+    sets: tuple[tuple[BackupSet, tuple[NeededVolume, ...]], ...]
+    within: bytes
+
+    @property
+    def volume_names(self) -> tuple[str, ...]:
+        """The names of all needed volumes that are at the target, oldest set first."""
+        return tuple(volume.candidates[0].name for _, volumes in self.sets for volume in volumes if volume.candidates)
+
+    @property
+    def total(self) -> int:
+        return sum(len(volumes) for _, volumes in self.sets)
+
+    def missing(self) -> list[tuple[BackupSet, int]]:
+        """Needed volumes that are not at the target."""
+        return [
+            (backup_set, volume.record.number)
+            for backup_set, volumes in self.sets
+            for volume in volumes
+            if not volume.candidates
+        ]
+
+
+def plan_reading(repository: Repository, sets: Iterable[BackupSet], *, within: bytes) -> ReadingPlan:
+    """Which volumes hold `within`, all for the root. Raises what loading a manifest raises."""
+    planned = []
+    for backup_set in sets:
+        manifest = load_manifest(repository, backup_set)
+        planned.append((backup_set, tuple(needed_volumes(backup_set, manifest, within=within))))
+    return ReadingPlan(tuple(planned), within)
+
+
+def require_volumes(plan: ReadingPlan, repository: Repository) -> None:
+    """Raises MissingVolume when a needed volume is not at the target."""
+    missing = plan.missing()
+    if missing:
+        backup_set, number = missing[0]
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        manifest = backup_set.manifests[0].name if backup_set.manifests else "its manifest"
+        raise MissingVolume(
+            f"difftar volume {number} not found in backup{more}: {manifest} lists it, but it is not at the target. "
+            "Nothing was done; with --ignore-errors the files that are not in it are restored"
+        )
+
+
+class ChainReader:
+    """All paths of a plan's sets in archive order. Use it within the crew's block."""
+
+    def __init__(self, plan: ReadingPlan, repository: Repository, crew: Crew, *, monitor: Monitor) -> None:
+        self._fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
+        feeds = [self._fetcher.feed(volumes) for _, volumes in plan.sets if volumes]
+        numbers = [number for number, (_, volumes) in enumerate(plan.sets) if volumes]
+        self._readers = [
+            SetReader(
+                feed,
+                within=plan.within,
+                members_between=_members_between(repository, plan.sets[number][0]),
+                monitor=monitor,
+            )
+            for number, feed in zip(numbers, feeds, strict=True)
+        ]
+
+    @property
+    def failures(self) -> list[TwofoldError]:
+        """Why volumes could not be read, so far."""
+        return self._fetcher.failures
+
+    def histories(self) -> Iterator[FileHistory]:
+        return merge_sets(self._readers)
+
+    def close(self) -> None:
+        for reader in self._readers:
+            reader.close()
+
+
+def _members_between(
+    repository: Repository, backup_set: BackupSet
+) -> Callable[[bytes, bytes], Iterable[SigMember] | None]:
+    """Looks entries of a set up in the cached copy of its signatures."""
+
+    def between(low: bytes, high: bytes) -> list[SigMember] | None:
+        path = repository.archive_dir.signature_path(backup_set.id)
+        try:
+            opened = repository.envelope_for(Wrapping.GZIP).open(path)
+        except FileNotFoundError:
+            return None
+        try:
+            entries = read_entries(opened, 0, monitor=_Silent())
+            return [each.member for each in entries if low <= order_key(each.member.path) <= high]
+        except TwofoldError:
+            return None  # damaged as well: the whole range is in doubt
+        finally:
+            opened.close()
+
+    return between
+
+
+class _Silent:
+    def report(self, event: object) -> None:
+        """The signatures' own faults have been reported when they were compared."""

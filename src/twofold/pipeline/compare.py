@@ -1,0 +1,344 @@
+"""Walks the source beside what the chain already holds and says what differs, a directory at a time.
+
+An unchanged directory is one comparison of bytes and one value. The walk is in archive order; the steps must be handled
+one after another, since a directory's descriptor is open only until its `Leave` has been handled.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from array import array
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from twofold.model.relpath import RelPath, join
+from twofold.pipeline.known import (
+    CTIME,
+    FIELDS,
+    GID,
+    MODE,
+    MTIME,
+    NOWHERE,
+    SIZE,
+    UID,
+    UNKNOWN,
+    KnownDirectory,
+    KnownTree,
+    pack_stats,
+    split_location,
+    subtree_entries,
+)
+from twofold.tree.scan import Listing, SourceTree
+
+_TYPE: Final = 0o170000
+_SECOND: Final = 1_000_000_000
+# duplicity rounds the time up where a double cannot hold it (docs/format.md section 5.3).
+_DOUBLE_SLACK: Final = 120
+
+
+class Work:
+    """A directory being stored: what the walk found in it, and the record that the state file will get of it."""
+
+    __slots__ = ("children", "fd", "index", "locations", "names", "packed", "parent", "path", "prefix", "stats")
+
+    def __init__(self, listing: Listing, parent: Work | None, index: int) -> None:
+        count = len(listing.names)
+        self.path = listing.path
+        self.prefix = listing.path + b"/" if listing.path else b""
+        self.fd = listing.fd
+        self.names = listing.names
+        self.stats = listing.stats
+        self.packed = pack_stats(listing.stats)
+        self.locations = array("Q", [NOWHERE]) * count
+        self.children = array("Q", [0]) * count
+        self.parent = parent
+        self.index = index
+
+    def record(self) -> KnownDirectory:
+        """What the state file keeps. Entries marked absent are left out."""
+        absent = [index for index in range(len(self.names)) if not self.packed[index * FIELDS + MODE]]
+        names = self.names
+        if absent:
+            names = list(names)
+            for index in reversed(absent):
+                del names[index], self.locations[index], self.children[index]
+                del self.packed[index * FIELDS : (index + 1) * FIELDS]
+        return KnownDirectory(b"\0".join(names), self.packed, self.locations, self.children)
+
+    def forget(self, index: int) -> None:
+        """The entry was not stored and was not known: the record must not have it."""
+        self.packed[index * FIELDS + MODE] = 0
+
+    def refresh(self, index: int, found: os.stat_result) -> None:
+        """The file has changed between being listed and being opened: what is recorded is from the opening."""
+        self.stats[index] = found
+        self.packed[index * FIELDS : (index + 1) * FIELDS] = pack_stats([found])
+
+    def distrust(self, index: int) -> None:
+        """The entry may be changed without its times showing it: the next comparison looks at the content."""
+        self.packed[index * FIELDS + CTIME] = 0
+
+    def trusted(self, index: int) -> bool:
+        return bool(self.packed[index * FIELDS + CTIME])
+
+    def keep(self, index: int, known: KnownDirectory, position: int) -> None:
+        """The entry could not be read: the record keeps what was known of it."""
+        self.packed[index * FIELDS : (index + 1) * FIELDS] = known.stats[position * FIELDS : (position + 1) * FIELDS]
+        self.locations[index] = known.locations[position]
+
+
+class Store(NamedTuple):
+    """Entries, next to each other in archive order, that were not there before (or were of another type)."""
+
+    work: Work
+    indexes: Sequence[int]
+
+
+class Change(NamedTuple):
+    """An entry whose metadata differ from what is known; `where` locates its signature."""
+
+    work: Work
+    at: int
+    where: int
+    known: KnownDirectory
+    position: int
+
+
+class Check(NamedTuple):
+    """An entry that looks unchanged but may not be: its content decides."""
+
+    work: Work
+    at: int
+    where: int
+    known: KnownDirectory
+    position: int
+
+
+class Gone(NamedTuple):
+    """A path that exists no more."""
+
+    path: bytes
+    mode: int
+
+
+class Same(NamedTuple):
+    """So many entries are unchanged."""
+
+    entries: int
+    size: int
+
+
+class Keep(NamedTuple):
+    """A directory that cannot be read: the record of it and all below stays what it was."""
+
+    work: Work
+    at: int
+    offset: int
+
+
+class Leave(NamedTuple):
+    """A directory and all below it have been handled: its record is complete."""
+
+    work: Work
+
+
+class _Descend(NamedTuple):
+    work: Work
+    at: int
+    listing: Listing
+    offset: int
+
+
+Step = Store | Change | Check | Gone | Same | Keep | Leave
+
+
+class _Verdict(Enum):
+    SAME = auto()
+    CHANGED = auto()
+    CHECK = auto()
+    REPLACED = auto()
+
+
+def compare(source: SourceTree, known: KnownTree | None) -> Iterator[Step]:
+    """Every difference between the source and what is known, in archive order (everything is new without `known`).
+
+    Raises DamagedState when a record of `known` is damaged, UserError when the root cannot be listed.
+    """
+    walker = _Walker(source, known)
+    root = Listing(b"", -1, [b""], [source.root_stat])
+    stack: list[Iterator[Step | _Descend]] = [walker.visit_root(root)]
+    try:
+        while stack:
+            step = next(stack[-1], None)
+            if step is None:
+                stack.pop()
+            elif isinstance(step, _Descend):
+                work = Work(step.listing, step.work, step.at)
+                stack.append(walker.visit(work, step.offset))
+            else:
+                yield step
+    finally:
+        while stack:
+            stack.pop().close()  # type: ignore[attr-defined]
+
+
+class _Walker:
+    def __init__(self, source: SourceTree, known: KnownTree | None) -> None:
+        self._source = source
+        self._known = known
+        self._set_times = known.identity.set_times if known is not None else ()
+
+    def visit_root(self, listing: Listing) -> Iterator[Step | _Descend]:
+        """The root stands in a pseudo-directory with one nameless entry."""
+        work = Work(listing, None, 0)
+        inside = self._source.open_root()
+        known = self._known.directory(self._known.root) if self._known is not None else None
+        offset = 0
+        if known is None:
+            yield Store(work, (0,))
+        else:
+            yield from self._judged(work, 0, known, 0)
+            if known.stats[MODE] & _TYPE == stat.S_IFDIR:
+                offset = known.children[0]
+                if inside is None and offset and self._known is not None:
+                    yield from (Gone(*each) for each in subtree_entries(self._known, offset, b""))
+        if inside is not None:
+            yield _Descend(work, 0, inside, offset)
+        yield Leave(work)
+
+    def visit(self, work: Work, offset: int) -> Iterator[Step | _Descend]:
+        """One directory; `offset` is that of its known record, 0 if there is none."""
+        try:
+            if not offset or self._known is None:
+                yield from self._all_new(work)
+            else:
+                known = self._known.directory(offset)
+                if known.stats == work.packed and known.names == b"\0".join(work.names):
+                    yield from self._all_same(work, known)
+                else:
+                    yield from self._merge(work, known)
+            yield Leave(work)
+        finally:
+            os.close(work.fd)
+
+    def _all_new(self, work: Work) -> Iterator[Step | _Descend]:
+        run: list[int] = []
+        for index, found in enumerate(work.stats):
+            if found.st_mode & _TYPE != stat.S_IFDIR:
+                run.append(index)
+                continue
+            inside = self._source.enter(_listing(work), index)
+            if inside is None:
+                work.forget(index)
+                continue
+            run.append(index)
+            yield Store(work, run)
+            run = []
+            yield _Descend(work, index, inside, 0)
+        if run:
+            yield Store(work, run)
+
+    def _all_same(self, work: Work, known: KnownDirectory) -> Iterator[Step | _Descend]:
+        work.locations = known.locations
+        yield Same(len(work.names), sum(known.stats[SIZE::FIELDS]))
+        for index, mode in enumerate(known.stats[MODE::FIELDS]):
+            if mode & _TYPE == stat.S_IFDIR:
+                inside = self._source.enter(_listing(work), index)
+                if inside is not None:
+                    yield _Descend(work, index, inside, known.children[index])
+                elif known.children[index]:
+                    yield Keep(work, index, known.children[index])
+
+    def _merge(self, work: Work, known: KnownDirectory) -> Iterator[Step | _Descend]:
+        old_names = known.name_list()
+        position = 0
+        for index, name in enumerate(work.names):
+            while position < len(old_names) and old_names[position] < name:
+                yield from self._gone(work, known, position, old_names[position])
+                position += 1
+            there = position < len(old_names) and old_names[position] == name
+            yield from self._entry(work, index, known if there else None, position)
+            position += there
+        for rest in range(position, len(old_names)):
+            yield from self._gone(work, known, rest, old_names[rest])
+
+    def _gone(self, work: Work, known: KnownDirectory, position: int, name: bytes) -> Iterator[Step]:
+        mode = known.stats[position * FIELDS + MODE]
+        path = join(work.path, name)
+        yield Gone(path, mode)
+        if known.children[position] and self._known is not None:
+            yield from (Gone(*each) for each in subtree_entries(self._known, known.children[position], path))
+
+    def _entry(self, work: Work, index: int, known: KnownDirectory | None, position: int) -> Iterator[Step | _Descend]:
+        directory = work.stats[index].st_mode & _TYPE == stat.S_IFDIR
+        inside = self._source.enter(_listing(work), index) if directory else None
+        offset = known.children[position] if known is not None else 0
+        if directory and inside is None:
+            if known is None:
+                work.forget(index)
+                return
+            work.keep(index, known, position)
+            if offset:
+                yield Keep(work, index, offset)
+            return
+        if known is None:
+            yield Store(work, (index,))
+        else:
+            yield from self._judged(work, index, known, position)
+        if inside is not None:
+            yield _Descend(work, index, inside, offset)
+        elif offset and self._known is not None:
+            path = join(work.path, work.names[index])
+            yield from (Gone(*each) for each in subtree_entries(self._known, offset, path))
+
+    def _judged(self, work: Work, index: int, known: KnownDirectory, position: int) -> Iterator[Step]:
+        where = known.locations[position]
+        match self._judge(work, index, known, position):
+            case _Verdict.SAME:
+                work.locations[index] = where
+                yield Same(1, work.stats[index].st_size)
+            case _Verdict.CHANGED:
+                yield Change(work, index, where, known, position)
+            case _Verdict.CHECK:
+                yield Check(work, index, where, known, position)
+            case _Verdict.REPLACED:
+                yield Store(work, (index,))
+
+    def _judge(self, work: Work, index: int, known: KnownDirectory, position: int) -> _Verdict:
+        old = known.stats[position * FIELDS : (position + 1) * FIELDS]
+        new = work.packed[index * FIELDS : (index + 1) * FIELDS]
+        if old[MODE] & _TYPE != new[MODE] & _TYPE:
+            return _Verdict.REPLACED
+        if old[SIZE] == UNKNOWN:
+            return self._judge_by_seconds(old, new, known.locations[position])
+        directory = old[MODE] & _TYPE == stat.S_IFDIR
+        if old[:SIZE] != new[:SIZE] or old[MTIME] != new[MTIME] or (old[SIZE] != new[SIZE] and not directory):
+            return _Verdict.CHANGED
+        if old[CTIME] == new[CTIME]:
+            return _Verdict.SAME  # the inode may differ: a moved disk is no change
+        return _Verdict.CHECK
+
+    def _judge_by_seconds(self, old: array[int], new: array[int], where: int) -> _Verdict:
+        """What duplicity wrote says less: neither size nor fractions nor ctime (docs/format.md section 5.3)."""
+        if old[MODE] != new[MODE] or old[UID] != new[UID] or old[GID] != new[GID]:
+            return _Verdict.CHANGED
+        kind = new[MODE] & _TYPE
+        if kind in (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK):
+            return _Verdict.CHECK
+        seconds = new[MTIME] // _SECOND
+        same = old[MTIME] == seconds * _SECOND or (
+            old[MTIME] == (seconds + 1) * _SECOND and new[MTIME] % _SECOND >= _SECOND - _DOUBLE_SLACK
+        )
+        if not same and not (old[MTIME] <= 0 and new[MTIME] <= 0):
+            return _Verdict.CHANGED
+        if kind == stat.S_IFREG and where != NOWHERE:
+            began = self._set_times[split_location(where)[0]]
+            if seconds >= began:
+                return _Verdict.CHECK
+        return _Verdict.SAME
+
+
+def _listing(work: Work) -> Listing:
+    return Listing(RelPath(work.path), work.fd, work.names, work.stats)

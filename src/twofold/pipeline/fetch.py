@@ -1,0 +1,81 @@
+"""Fetches and opens the volumes of a set ahead of their reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from twofold.collection.sets import BackupSet, FoundFile
+from twofold.concurrency import Crew, Pool
+from twofold.errors import BadVolume, CorruptStream, NotFound, TwofoldError
+from twofold.format.manifest import Manifest, VolumeRecord
+from twofold.model.relpath import order_key
+from twofold.monitor import Monitor, VolumeRead
+from twofold.pipeline.replay import LostVolume, OpenVolume
+from twofold.repository.repository import Repository
+
+_AT_ONCE: Final = 2
+
+
+class NeededVolume(NamedTuple):
+    """A volume that is wanted, with the stored files that may be it."""
+
+    record: VolumeRecord
+    candidates: tuple[FoundFile, ...]
+
+
+def needed_volumes(backup_set: BackupSet, manifest: Manifest, *, within: bytes) -> list[NeededVolume]:
+    """The volumes that can hold `within` or something below it, all for the root, in the manifest's order.
+
+    A resumed volume may begin before its StartingPath, so each is taken to begin where the one before ended
+    (docs/format.md section 10.4).
+    """
+    needed = []
+    key = order_key(within)
+    previous: bytes | None = None
+    for record in manifest.volumes:
+        first, last = order_key(record.first.path), order_key(record.last.path)
+        begin = first if previous is None else min(first, previous)
+        if not within or (last >= key and (begin <= key or begin.startswith(key + b"\0"))):
+            needed.append(NeededVolume(record, backup_set.volumes.get(record.number, ())))
+        previous = last
+    return needed
+
+
+class VolumeFetcher:
+    """Opens volumes in threads, a bounded number at once over all sets."""
+
+    def __init__(self, repository: Repository, crew: Crew, *, total: int, monitor: Monitor) -> None:
+        self._repository = repository
+        self._crew = crew
+        self._tokens: Pool[int] = crew.pool(range(_AT_ONCE))
+        self._total = total
+        self._done = 0
+        self._monitor = monitor
+        self.failures: list[TwofoldError] = []
+
+    def feed(self, volumes: Sequence[NeededVolume]) -> Iterable[OpenVolume | LostVolume]:
+        """The volumes of one set, opened ahead of being asked for."""
+        if len(volumes) == 1:
+            return self._open_all(volumes)
+        return self._crew.ahead(self._open_all(volumes), depth=1, name="fetch")
+
+    def _open_all(self, volumes: Sequence[NeededVolume]) -> Iterator[OpenVolume | LostVolume]:
+        for volume in volumes:
+            token = self._tokens.take()
+            try:
+                opened = self._open(volume)
+            finally:
+                self._tokens.give(token)
+            yield opened
+
+    def _open(self, volume: NeededVolume) -> OpenVolume | LostVolume:
+        try:
+            opened = self._repository.open_volume(volume.candidates, volume.record)
+        except (BadVolume, NotFound, CorruptStream) as error:
+            # Any other EnvelopeError concerns keys and passphrases, since the hash was right: it ends the work.
+            self.failures.append(error)
+            return LostVolume(volume.record, error)
+        self._done += 1
+        self._monitor.report(VolumeRead(self._done, self._total, volume.candidates[0].name))
+        return OpenVolume(volume.record, opened, opened.close)

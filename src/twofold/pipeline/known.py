@@ -1,0 +1,241 @@
+"""The state file: what the newest backup of a chain holds, a directory a record, to compare a walk against.
+
+It can be thrown away: it is rebuilt from the signature files (basis.py) whenever it does not belong to the manifests
+at hand. Records lie in the order in which a walk leaves directories (children before parents), so that a parent's
+record can point to those of its children, and any walk can find a directory by following the pointers. Layout, all
+little-endian (docs/design.md, "The state file"):
+
+    magic, then records, then the footer as JSON, then "<QII": footer offset, footer length, CRC-32 of the footer
+    record = "<IIIQ": count, length of names, CRC-32 of all after this header, length of the record;
+             names joined by NUL; FIELDS signed 64-bit numbers an entry; 64-bit location an entry; 64-bit child offset
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+MAGIC: Final = b"twofold state 2\n"
+FIELDS: Final = 7
+MODE, UID, GID, SIZE, MTIME, CTIME, INODE = range(FIELDS)
+UNKNOWN: Final = -1
+NOWHERE: Final = (1 << 64) - 1
+OFFSET_BITS: Final = 44
+_HEADER: Final = struct.Struct("<IIIQ")
+_TRAILER: Final = struct.Struct("<QII")
+_WRAP: Final = 1 << 63
+_SWAP: Final = sys.byteorder == "big"
+
+
+def location(set_number: int, offset: int) -> int:
+    """Where an entry stands: the number of the set in its chain and the offset in its signature tar."""
+    return set_number << OFFSET_BITS | offset
+
+
+def split_location(where: int) -> tuple[int, int]:
+    """The set number and the offset that `location` has joined."""
+    return where >> OFFSET_BITS, where & ((1 << OFFSET_BITS) - 1)
+
+
+def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
+    """FIELDS numbers an entry, in the order of the constants above."""
+    flat: list[int] = []
+    for found in stats:
+        inode = found.st_ino
+        flat += (
+            found.st_mode,
+            found.st_uid,
+            found.st_gid,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            inode if inode < _WRAP else inode - 2 * _WRAP,
+        )
+    return array("q", flat)
+
+
+class KnownDirectory(NamedTuple):
+    """One record: parallel arrays over the entries of a directory, in archive order."""
+
+    names: bytes
+    stats: array[int]
+    locations: array[int]
+    children: array[int]
+
+    def name_list(self) -> list[bytes]:
+        return self.names.split(b"\0") if len(self.locations) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a state file belongs to: for each set of the chain its files and their hashes, oldest set first."""
+
+    sets: tuple[tuple[str, ...], ...]
+    set_times: tuple[int, ...]
+
+    def as_json(self) -> object:
+        return {"sets": [list(each) for each in self.sets], "times": list(self.set_times)}
+
+
+EMPTY_IDENTITY: Final = Identity((), ())
+
+
+class StateWriter:
+    """Writes a state file to a temporary name; `finish` gives it its own name."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._temporary = f"{path}.{os.getpid()}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self._temporary, flags, 0o600), "wb", buffering=1 << 20)
+        self._file.write(MAGIC)
+        self._offset = len(MAGIC)
+
+    def write(self, record: KnownDirectory) -> int:
+        """Appends one record and gives its offset."""
+        arrays = (record.stats, record.locations, record.children)
+        if _SWAP:
+            arrays = tuple(_swapped(each) for each in arrays)  # type: ignore[assignment]
+        body = b"".join((record.names, *(each.tobytes() for each in arrays)))
+        offset = self._offset
+        length = _HEADER.size + len(body)
+        self._file.write(_HEADER.pack(len(record.locations), len(record.names), zlib.crc32(body), length))
+        self._file.write(body)
+        self._offset += length
+        return offset
+
+    def finish(self, root: int, identity: Identity) -> None:
+        """Writes the footer, makes the file durable and puts it in its place."""
+        footer = json.dumps({"root": root, **identity.as_json()}).encode()  # type: ignore[dict-item]
+        self._file.write(footer)
+        self._file.write(_TRAILER.pack(self._offset, len(footer), zlib.crc32(footer)))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._temporary, self._path)
+
+    def abort(self) -> None:
+        """Removes what has been written, unless it was finished; may be called twice."""
+        if not self._file.closed:
+            self._file.close()
+            os.unlink(self._temporary)
+
+
+class DamagedState(Exception):
+    """The state file cannot be used; it is thrown away and rebuilt."""
+
+
+class KnownTree:
+    """A state file opened for comparing."""
+
+    def __init__(self, path: str) -> None:
+        """Raises DamagedState when the file is missing, of another version, or damaged."""
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DamagedState(str(error)) from error
+        try:
+            self.root, self.identity = self._footer()
+        except (DamagedState, ValueError, KeyError, TypeError) as error:
+            os.close(self._fd)
+            raise DamagedState(str(error)) from error
+
+    def _footer(self) -> tuple[int, Identity]:
+        end = os.fstat(self._fd).st_size - _TRAILER.size
+        if end < len(MAGIC) or os.pread(self._fd, len(MAGIC), 0) != MAGIC:
+            raise DamagedState("not a state file")
+        offset, length, crc = _TRAILER.unpack(os.pread(self._fd, _TRAILER.size, end))
+        if offset + length != end:
+            raise DamagedState("cut short")
+        footer = os.pread(self._fd, length, offset)
+        if zlib.crc32(footer) != crc:
+            raise DamagedState("damaged footer")
+        facts = json.loads(footer)
+        sets = tuple(tuple(map(str, each)) for each in facts["sets"])
+        return int(facts["root"]), Identity(sets, tuple(map(int, facts["times"])))
+
+    def directory(self, offset: int) -> KnownDirectory:
+        """The record at `offset`. Raises DamagedState when it is not whole."""
+        header = os.pread(self._fd, 8192, offset)
+        if len(header) < _HEADER.size:
+            raise DamagedState("record missing")
+        count, names_length, crc, length = _HEADER.unpack_from(header)
+        if length != _HEADER.size + names_length + count * 8 * (FIELDS + 2):
+            raise DamagedState("record of a wrong length")
+        body = header[_HEADER.size : length]
+        if length > len(header):
+            body += os.pread(self._fd, length - len(header), offset + len(header))
+        if zlib.crc32(body) != crc:
+            raise DamagedState("damaged record")
+        stats_end = names_length + 8 * FIELDS * count
+        return KnownDirectory(
+            body[:names_length],
+            _array("q", body[names_length:stats_end]),
+            _array("Q", body[stats_end : stats_end + 8 * count]),
+            _array("Q", body[stats_end + 8 * count :]),
+        )
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def copy_subtree(tree: KnownTree, offset: int, writer: StateWriter) -> int:
+    """Copies a directory's record and all below it to a new state file; gives the new offset."""
+    record = tree.directory(offset)
+    stack: list[tuple[KnownDirectory, int]] = [(record, 0)]
+    while True:
+        record, index = stack[-1]
+        while index < len(record.children) and not record.children[index]:
+            index += 1
+        if index < len(record.children):
+            stack[-1] = (record, index)
+            stack.append((tree.directory(record.children[index]), 0))
+            continue
+        written = writer.write(record)
+        stack.pop()
+        if not stack:
+            return written
+        parent, position = stack[-1]
+        parent.children[position] = written
+        stack[-1] = (parent, position + 1)
+
+
+def subtree_entries(tree: KnownTree, offset: int, path: bytes) -> Iterable[tuple[bytes, int]]:
+    """Every (path, mode) below a known directory, in archive order."""
+    record = tree.directory(offset)
+    stack = [(path, record, record.name_list(), 0)]
+    while stack:
+        path, record, names, index = stack.pop()
+        if index == len(names):
+            continue
+        stack.append((path, record, names, index + 1))
+        child = path + b"/" + names[index] if path else names[index]
+        mode = record.stats[index * FIELDS + MODE]
+        yield child, mode
+        if record.children[index] and stat.S_ISDIR(mode):
+            below = tree.directory(record.children[index])
+            stack.append((child, below, below.name_list(), 0))
+
+
+def _array(code: str, data: bytes) -> array[int]:
+    numbers: array[int] = array(code)
+    numbers.frombytes(data)
+    if _SWAP:
+        numbers.byteswap()
+    return numbers
+
+
+def _swapped(numbers: array[int]) -> array[int]:
+    copy = numbers[:]
+    copy.byteswap()
+    return copy

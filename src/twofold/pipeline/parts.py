@@ -1,0 +1,258 @@
+"""Contents of a part (64 KiB) or more: whole files and deltas, laid into chunks part by part (docs/format.md 4.5)."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from twofold import rsync
+from twofold.format.difftar import PART_SIZE, Action, content_header, member_header
+from twofold.format.records import content_value, encode_content, encode_holes
+from twofold.format.tar_writer import metadata_of
+from twofold.model.entry import ContentRecord, Entry, Kind
+from twofold.pipeline.chunks import ChunkBuilder
+from twofold.pipeline.members import Chunk, LargeData, LargeFile
+
+_READ: Final = 1 << 20
+_UNKNOWN: Final = bytes(32)
+# Room for a header in front of a part, extended records of a long path included.
+_HEADER_ROOM: Final = 16384
+_ROOM: Final = _HEADER_ROOM + PART_SIZE + 512
+
+
+def pending_content(block_len: int, size: int) -> bytes:
+    """The value of a content record whose digest is put in later, or stands on the last part."""
+    return content_value(ContentRecord(block_len, size, _UNKNOWN))
+
+
+class PartWriter:
+    """Lays the parts of one file into chunks. The first part announces the block length, the last has the digest."""
+
+    def __init__(self, action: Action, path: bytes, entry: Entry, *, block_len: int, builder: ChunkBuilder) -> None:
+        self._action = action
+        self._path = path
+        self._metadata = metadata_of(entry)
+        self._builder = builder
+        self._block_len = block_len
+        self._announced = encode_holes(entry) + encode_content(pending_content(block_len, entry.size or 0))
+        self._part = 0
+
+    def room(self) -> Iterator[Chunk]:
+        """Makes room for one more part."""
+        if self._builder.chunk.used + _ROOM + len(self._announced) > self._builder.capacity:
+            yield from self._builder.turn_over(_ROOM + len(self._announced))
+
+    def expected_header(self) -> int:
+        """Where the next part's data should be read to, relative to the chunk's end, so as not to be moved."""
+        return len(self._header())
+
+    def place(self, data_at: int) -> int:
+        """A full part's data lie at `data_at`: completes the entry. Gives where they lie now."""
+        header = self._header()
+        self._part += 1
+        data_at = self._move(data_at, PART_SIZE, len(header))
+        self._builder.add(header, PART_SIZE, None)
+        self._builder.place(self._path, self._part)
+        return data_at
+
+    def place_last(self, data_at: int, size: int, value: bytes, *, first: bool = False) -> tuple[int, int]:
+        """As `place` for the last part, with the value of its content record; also gives where the digest goes."""
+        self._part += 1
+        extra = self._announced_holes() if first else b""
+        header, value_at = content_header(
+            self._action,
+            self._path,
+            metadata=self._metadata,
+            size=size,
+            part=None if first else self._part,
+            extra=extra,
+            content=value,
+        )
+        start = self._builder.chunk.used
+        data_at = self._move(data_at, size, len(header))
+        self._builder.add(header, size, None)
+        self._builder.place(self._path, None)
+        return data_at, start + value_at + 32
+
+    def _announced_holes(self) -> bytes:
+        return self._announced[: len(self._announced) - 117]
+
+    def _header(self) -> bytes:
+        return member_header(
+            self._action,
+            self._path,
+            kind=Kind.REGULAR,
+            metadata=self._metadata,
+            size=PART_SIZE,
+            part=self._part + 1,
+            extra=self._announced if self._part == 0 else b"",
+        )
+
+    def _move(self, data_at: int, size: int, header_length: int) -> int:
+        wanted = self._builder.chunk.used + header_length
+        if wanted != data_at and size:
+            data = bytes(self._builder.view[data_at : data_at + size])
+            self._builder.view[wanted : wanted + size] = data
+        return wanted
+
+
+class FilePieces:
+    """A whole file of a part or more: its first part has been read into the chunk already."""
+
+    def __init__(self, descriptor: int, file: LargeFile, builder: ChunkBuilder) -> None:
+        self._descriptor = descriptor
+        self._file = file
+        self._builder = builder
+        self._writer = PartWriter(Action.SNAPSHOT, file.path, file.entry, block_len=file.block_len, builder=builder)
+        self.size = 0
+        self.problem: str | None = None
+
+    def chunks(self, first_at: int) -> Iterator[Chunk]:
+        """Lays all parts down; the first one's data lie at `first_at`, with nothing behind them in the chunk."""
+        builder = self._builder
+        pending = builder.chunk.used + self._writer.expected_header() + PART_SIZE + 512 > len(builder.chunk.buffer)
+        if pending:
+            first = bytes(builder.view[first_at : first_at + PART_SIZE])
+            yield from self._writer.room()
+            first_at = builder.chunk.used + self._writer.expected_header()
+            builder.view[first_at : first_at + PART_SIZE] = first
+        offsets = [self._writer.place(first_at)]
+        self.size = PART_SIZE
+        while True:
+            if builder.chunk.used + _ROOM > builder.capacity:
+                self._note(offsets)
+                yield from builder.turn_over(_ROOM)
+                offsets = []
+            count, slots = self._read()
+            full, rest = divmod(count, PART_SIZE)
+            offsets += [self._writer.place(slot) for slot in slots[:full]]
+            self.size += count
+            builder.read_bytes += count
+            if full < len(slots):
+                break
+        value = pending_content(self._file.block_len, self.size)
+        data_at, digest_at = self._writer.place_last(slots[full], rest, value)
+        self._note([*offsets, data_at], rest, digest_at)
+
+    def _read(self) -> tuple[int, list[int]]:
+        """Reads as many parts as fit into the chunk with one call, each behind the room for its header."""
+        builder = self._builder
+        header = self._writer.expected_header()
+        start = builder.chunk.used
+        # The last part's header may be larger by its record: keep that much free at the end.
+        number = max(1, (builder.capacity - start - _HEADER_ROOM) // (header + PART_SIZE))
+        slots = [start + header + index * (header + PART_SIZE) for index in range(number)]
+        views = [builder.view[slot : slot + PART_SIZE] for slot in slots]
+        count = 0
+        try:
+            while views:
+                more = os.readv(self._descriptor, views)
+                if not more:
+                    break
+                count += more
+                if count == number * PART_SIZE:
+                    break
+                whole, within = divmod(count, PART_SIZE)
+                views = [builder.view[slot : slot + PART_SIZE] for slot in slots[whole:]]
+                views[0] = builder.view[slots[whole] + within : slots[whole] + PART_SIZE]
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+        return count, slots
+
+    def _note(self, offsets: list[int], rest: int | None = None, digest_at: int | None = None) -> None:
+        """Tells the signing stage where the data lie in this chunk."""
+        if not offsets:
+            return
+        lengths = [PART_SIZE] * len(offsets)
+        if rest is not None:
+            lengths[-1] = rest
+        self._builder.chunk.members.append(LargeData(self._file, offsets, lengths, self.size, digest_at))
+
+
+class DeltaSource:
+    """The delta of a changed file, made while the file is read."""
+
+    def __init__(self, descriptor: int, encoder: rsync.DeltaMaker) -> None:
+        self._descriptor = descriptor
+        self._encoder = encoder
+        self._ready: deque[bytes] = deque()
+        self._ready_size = 0
+        self._ended = False
+        self._signature: list[bytes] = []
+        self.size = 0
+        self.delta_size = 0
+        self.digest = b""
+        self.problem: str | None = None
+
+    @property
+    def signature(self) -> tuple[bytes, ...]:
+        """The new content's signature, complete once the delta is."""
+        return tuple(self._signature)
+
+    def feed(self, data: memoryview) -> None:
+        """Takes content that has been read already."""
+        self.size += len(data)
+        self._collect(self._encoder.feed(data))
+        self._signature.append(self._encoder.take_signature())
+
+    def end(self) -> int:
+        """The content is complete; gives the size of the delta so far not taken."""
+        if not self._ended:
+            self._ended = True
+            rest, self.digest = self._encoder.finish()
+            self._collect(rest)
+            self._signature.append(self._encoder.take_signature())
+        return self._ready_size
+
+    def chunks(self, path: bytes, entry: Entry, block_len: int, builder: ChunkBuilder) -> Iterator[Chunk]:
+        """Lays the delta down as one entry or in parts. A read error ends the content there, with `problem` set."""
+        writer = PartWriter(Action.DIFF, path, entry, block_len=block_len, builder=builder)
+        first = True
+        while True:
+            yield from writer.room()
+            data = self._take(PART_SIZE)
+            data_at = builder.chunk.used + writer.expected_header()
+            builder.view[data_at : data_at + len(data)] = data
+            if len(data) < PART_SIZE:
+                value = content_value(ContentRecord(block_len, self.size, self.digest))
+                writer.place_last(data_at, len(data), value, first=first)
+                return
+            writer.place(data_at)
+            first = False
+
+    def _take(self, size: int) -> bytes:
+        if not self._ended and self._ready_size < size:
+            self._read(size)
+        pieces = []
+        missing = size
+        while missing and self._ready:
+            piece = self._ready.popleft()
+            if len(piece) > missing:
+                self._ready.appendleft(piece[missing:])
+                piece = piece[:missing]
+            pieces.append(piece)
+            missing -= len(piece)
+        taken = size - missing
+        self._ready_size -= taken
+        self.delta_size += taken
+        return b"".join(pieces)
+
+    def _read(self, size: int) -> None:
+        buffer = memoryview(bytearray(_READ))
+        while self._ready_size < size:
+            try:
+                count = os.readv(self._descriptor, [buffer])
+            except OSError as error:
+                self.problem = error.strerror or str(error)
+                count = 0
+            if not count:
+                self.end()
+                return
+            self.feed(buffer[:count])
+
+    def _collect(self, delta: bytes) -> None:
+        if delta:
+            self._ready.append(delta)
+            self._ready_size += len(delta)

@@ -1,0 +1,120 @@
+"""Compresses chunks, seals them into volumes and hands these to the store, each step in threads of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from twofold import system
+from twofold.concurrency import Crew, Ledger, Pool, Task, spawn
+from twofold.envelope.protocol import Envelope, Piece, Sealed, Sealer
+from twofold.format.manifest import BlockPosition, VolumeRecord
+from twofold.pipeline.members import Chunk
+
+_FINISHING: Final = 2
+
+
+class Volume(NamedTuple):
+    """A finished volume in a local file, and what the manifest will say of it."""
+
+    number: int
+    sealed: Sealed
+    first: BlockPosition
+    last: BlockPosition
+    read_bytes: int
+
+    def record(self) -> VolumeRecord:
+        hashes = (("SHA1", self.sealed.sha1), ("SHA256", self.sealed.sha256))
+        return VolumeRecord(self.number, self.first, self.last, hashes, self.sealed.size)
+
+
+class Pressed(NamedTuple):
+    """A chunk and what compression made of it."""
+
+    chunk: Chunk
+    piece: Piece
+
+
+def press(
+    chunks: Iterable[Chunk], envelope: Envelope, ledger: Ledger, *, workers: int, crew: Crew
+) -> Iterator[Pressed]:
+    """Compresses chunks by several threads; the sizes go to the ledger as soon as they are known."""
+
+    def compress(chunk: Chunk) -> Pressed:
+        view = memoryview(chunk.buffer)[: chunk.used]
+        piece = envelope.compress(view)
+        view.release()
+        ledger.report(chunk.number, len(piece.data))
+        return Pressed(chunk, piece)
+
+    return crew.ordered_map(compress, chunks, workers=workers, name="compress")
+
+
+class VolumeSealer:
+    """Seals pieces into volumes. Used by one thread; finishing a volume goes on beside the next one."""
+
+    def __init__(
+        self, envelope: Envelope, directory: Callable[[], str], pool: Pool[bytearray], *, volume_size: int
+    ) -> None:
+        """`directory` says where volumes are built; `volume_size` when it is time to make the next one ready."""
+        self._envelope = envelope
+        self._directory = directory
+        self._pool = pool
+        self._ready_at = volume_size // 2
+        self._written = 0
+        self._sealer: Sealer | None = None
+        self._open: list[Sealer] = []
+
+    def seal(self, pressed: Iterable[Pressed]) -> Iterator[Volume]:
+        """Finished volumes in order. Files of volumes that were not given out are removed on the way out."""
+        finishing: deque[tuple[Task[Sealed], Callable[[Sealed], Volume]]] = deque()
+        first: BlockPosition | None = None
+        last: BlockPosition | None = None
+        try:
+            for chunk, piece in pressed:
+                sealer = self._sealer or self._begin()
+                self._write(sealer, chunk, piece)
+                first = first or chunk.first
+                last = chunk.last or last
+                if chunk.ends_volume:
+                    begin, end = first or BlockPosition(b""), last or BlockPosition(b"")
+                    number, read_bytes = chunk.volume, chunk.read_bytes
+                    task = spawn(sealer.finish, name=f"finish volume {number}")
+                    finishing.append((task, _completion(number, begin, end, read_bytes)))
+                    self._sealer = first = last = None
+                    while len(finishing) >= _FINISHING:
+                        yield self._finished(finishing)
+            while finishing:
+                yield self._finished(finishing)
+        finally:
+            for sealer in self._open:
+                sealer.abort()
+
+    def _finished(self, finishing: deque[tuple[Task[Sealed], Callable[[Sealed], Volume]]]) -> Volume:
+        task, complete = finishing.popleft()
+        volume = complete(task.join())
+        self._open.pop(0)
+        return volume
+
+    def _begin(self) -> Sealer:
+        self._sealer = self._envelope.create(system.scratch_name(self._directory()))
+        self._open.append(self._sealer)
+        self._written = 0
+        return self._sealer
+
+    def _write(self, sealer: Sealer, chunk: Chunk, piece: Piece) -> None:
+        if chunk.used:
+            view = memoryview(chunk.buffer)[: chunk.used]
+            sealer.feed_raw(view)
+            view.release()
+            sealer.write(piece)
+            before = self._written
+            self._written += len(piece.data)
+            if before < self._ready_at <= self._written:
+                self._envelope.prepare(1, self._directory())
+        self._pool.give(chunk.buffer)
+
+
+def _completion(number: int, first: BlockPosition, last: BlockPosition, read_bytes: int) -> Callable[[Sealed], Volume]:
+    return lambda sealed: Volume(number, sealed, first, last, read_bytes)

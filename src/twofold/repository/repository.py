@@ -1,0 +1,196 @@
+"""One backup target as the operations see it: a store, envelopes, the archive directory, the names of its files.
+
+What is fetched is checked against the manifest's hash before a byte of it is decoded, and an encrypted file has been
+decrypted and found authentic as a whole before its first byte is handed out (envelope/protocol.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from twofold import system
+from twofold.collection.collection import Collection, build_collection
+from twofold.collection.sets import FoundFile, find_files
+from twofold.envelope.protocol import Envelope, Opened
+from twofold.errors import BadVolume, NotFound, UserError
+from twofold.format.manifest import VolumeRecord
+from twofold.format.names import NameCodec
+from twofold.model.backup import FileRole, StoredName, Wrapping
+from twofold.monitor import BadDownload, Monitor
+from twofold.repository.archive_dir import ArchiveDir
+from twofold.storage.store import CanMove, CanOpenInPlace, CanStage, Key, Store, ability
+
+_READ_SIZE: Final = 1 << 20
+_STRENGTH: Final = ("SHA256", "SHA1", "MD5")
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryOptions:
+    """`attempts` is how often a file with a wrong hash is fetched; `temp_dir` where fetched files lie for a moment."""
+
+    temp_dir: str
+    attempts: int = 5
+    check_remote: bool = True
+
+
+class Repository:
+    """All access of the operations to one target. Reading may be done from several threads at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        archive_dir: ArchiveDir,
+        *,
+        envelopes: Mapping[Wrapping, Envelope],
+        written: Wrapping,
+        options: RepositoryOptions,
+        monitor: Monitor,
+    ) -> None:
+        """`written` is the wrapping that new files get; `envelopes` has one for every wrapping that can be read."""
+        self.store = store
+        self.archive_dir = archive_dir
+        self.codec: NameCodec = archive_dir.codec
+        self.options = options
+        self.written = written
+        self._envelopes = envelopes
+        self._monitor = monitor
+
+    @property
+    def envelope(self) -> Envelope:
+        """What new files are wrapped in."""
+        return self._envelopes[self.written]
+
+    def envelope_for(self, wrapping: Wrapping) -> Envelope:
+        """What opens files of a wrapping. Raises UserError when this run cannot read it."""
+        try:
+            return self._envelopes[wrapping]
+        except KeyError:
+            raise UserError(f"Files ending in {wrapping.value} cannot be read with these options") from None
+
+    def close(self) -> None:
+        """Ends what waits in the background and lets the target go; may be called twice."""
+        for envelope in self._envelopes.values():
+            envelope.close()
+        self.store.close()
+
+    def collection(self) -> Collection:
+        """What is there now, at the target and in the archive directory."""
+        local = find_files(self.archive_dir.list(), self.codec.parse)
+        if not self.options.check_remote:
+            return build_collection(remote=_as_if_remote(local), local=local)
+        listed = ((file.name, file.size) for file in self.store.list())
+        return build_collection(remote=find_files(listed, self.codec.parse), local=local)
+
+    def stored_name(self, meaning: StoredName) -> str:
+        return self.codec.format(meaning)
+
+    def written_wrapping(self, role: FileRole) -> Wrapping:
+        """What a new file of that role ends in: manifests are wrapped only to be encrypted (docs/format.md 2.1)."""
+        if role is FileRole.MANIFEST and self.written is Wrapping.GZIP:
+            return Wrapping.PLAIN
+        return self.written
+
+    def staging_directory(self) -> str:
+        """Where files for the target are built: on its own file system if it has one here."""
+        stage = ability(self.store, CanStage)
+        return (stage.staging_directory() if stage is not None else None) or self.options.temp_dir
+
+    def hand_over(self, path: str, meaning: StoredName) -> str:
+        """Stores a finished local file, which is gone afterwards; gives its name at the target."""
+        name = self.codec.format(meaning)
+        key = Key(meaning.role, name)
+        mover = ability(self.store, CanMove)
+        if mover is not None:
+            mover.move(path, key)
+        else:
+            self.store.put(key, path)
+            os.unlink(path)
+        return name
+
+    def delete(self, files: Iterable[FoundFile]) -> None:
+        """Deletes files at the target, in the order given."""
+        for file in files:
+            self.store.delete(Key(file.meaning.role, file.name))
+
+    def open_file(self, file: FoundFile) -> Opened:
+        """Fetches and opens a file that has no hash on record: a manifest or signatures. Raises NotFound and others."""
+        path, temporary = self._fetch(file)
+        try:
+            return self.envelope_for(file.meaning.wrapping).open(path)
+        finally:
+            if temporary:
+                os.unlink(path)
+
+    def open_volume(self, candidates: Sequence[FoundFile], record: VolumeRecord) -> Opened:
+        """Fetches and opens a volume: the candidate whose size and hash are those on record.
+
+        Raises BadVolume when none is, after as many downloads as the options allow, and NotFound when there is none.
+        """
+        if not candidates:
+            raise NotFound(f"Volume {record.number} is not at the target", operation="get")
+        failure: BadVolume | None = None
+        for file in candidates:
+            for _ in range(self.options.attempts):
+                path, temporary = self._fetch(file)
+                try:
+                    failure = self._fault(file.name, path, record)
+                    if failure is None:
+                        return self.envelope_for(file.meaning.wrapping).open(path)
+                finally:
+                    if temporary:
+                        os.unlink(path)
+                if not temporary:
+                    break  # the same file would only be read again
+        assert failure is not None
+        raise failure
+
+    def _fetch(self, file: FoundFile) -> tuple[str, bool]:
+        """A local path with the stored bytes, and whether it is a temporary copy that the caller removes."""
+        key = Key(file.meaning.role, file.name)
+        in_place = ability(self.store, CanOpenInPlace)
+        if in_place is not None:
+            return in_place.open_local(key), False
+        path = system.scratch_name(self.options.temp_dir)
+        self.store.get(key, path)
+        return path, True
+
+    def _fault(self, name: str, path: str, record: VolumeRecord) -> BadVolume | None:
+        algorithm = next((each for each in _STRENGTH if record.hash_of(each) is not None), None)
+        if algorithm is None:
+            return BadVolume(f"The manifest has no hash that can be checked for {name}", name=name)
+        expected = record.hash_of(algorithm)
+        found = file_digest(path, algorithm)
+        if found == expected:
+            return None
+        self._monitor.report(BadDownload(name, algorithm, found, expected or ""))
+        return BadVolume(f"Hash mismatch for: {name}", name=name)
+
+
+def file_digest(path: str, algorithm: str) -> str:
+    """The hexadecimal digest of a file's bytes; works without the interpreter lock."""
+    digest = hashlib.new(algorithm.lower(), usedforsecurity=False)
+    buffer = memoryview(bytearray(_READ_SIZE))
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+def read_whole(opened: Opened, *, limit: int) -> bytes:
+    """All bytes of a small opened file, which is closed. Raises UserError above `limit` bytes."""
+    try:
+        content = opened.read(limit + 1)
+    finally:
+        opened.close()
+    if len(content) > limit:
+        raise UserError(f"A metadata file is larger than {limit} bytes and is not read")
+    return content
+
+
+def _as_if_remote(local: Iterable[FoundFile]) -> tuple[FoundFile, ...]:
+    """With the target unasked, what the archive directory holds whole is taken to be there too."""
+    return tuple(file for file in local if not file.meaning.partial)

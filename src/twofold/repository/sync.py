@@ -1,0 +1,121 @@
+"""Makes the archive directory agree with the target, which is authoritative (docs/format.md section 8)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection as SetIds
+from dataclasses import dataclass
+from typing import Final
+
+from twofold.collection.collection import Collection
+from twofold.collection.sets import FoundFile, in_order_of_trust
+from twofold.envelope.protocol import Opened
+from twofold.model.backup import FileRole, SetId, Wrapping
+from twofold.monitor import MetadataSynchronized, MetadataSyncing, Monitor, Note
+from twofold.repository.repository import Repository
+
+_METADATA: Final = (FileRole.MANIFEST, FileRole.SIGNATURES)
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """Files to fetch from the target and cached files to remove. `target_empty` says why nothing is removed."""
+
+    copy: tuple[FoundFile, ...]
+    remove: tuple[FoundFile, ...]
+    target_empty: bool = False
+
+
+def plan_sync(collection: Collection, *, wanted: SetIds[SetId] | None) -> SyncPlan:
+    """What is missing here and what is superfluous; only the sets in `wanted` are fetched, all when it is None.
+
+    A target without a single backup file is more often a disk that is not mounted than a target that was emptied:
+    then nothing is removed.
+    """
+    unfinished = {_base(file) for file in collection.local if file.meaning.partial}
+    cached = {_base(file) for file in collection.local if file.meaning.role in _METADATA and not file.meaning.partial}
+    there = {_base(file) for file in collection.remote if not file.meaning.partial}
+    missing: dict[tuple[SetId, FileRole], FoundFile] = {}
+    for file in in_order_of_trust(collection.remote):
+        base = _base(file)
+        if file.meaning.role not in _METADATA or file.meaning.partial or base in cached or base in unfinished:
+            continue
+        if wanted is None or file.meaning.set_id in wanted:
+            missing.setdefault(base, file)
+    superfluous = [
+        file
+        for file in collection.local
+        if file.meaning.role in _METADATA
+        and not file.meaning.partial
+        and (_base(file) not in there or _base(file) in unfinished)
+    ]
+    order = sorted(missing.values(), key=lambda file: (file.meaning.set_id.end, file.name))
+    if not collection.remote:
+        return SyncPlan(tuple(order), (), target_empty=bool(superfluous))
+    return SyncPlan(tuple(order), tuple(superfluous))
+
+
+def synchronize(repository: Repository, plan: SyncPlan, *, dry_run: bool, monitor: Monitor) -> None:
+    """Carries the plan out. Raises what opening a remote file raises; what was fetched until then stays."""
+    if plan.target_empty:
+        monitor.report(
+            Note(
+                "The target holds no backup at all, though there were some before; the local cache is left alone. "
+                "Is the disk mounted?",
+                warning=True,
+            )
+        )
+    if not dry_run:
+        if plan.copy or plan.remove:
+            monitor.report(MetadataSyncing())
+        for file in plan.remove:
+            monitor.report(MetadataSyncing(removing=repository.archive_dir.path_of(file.name)))
+            repository.archive_dir.remove(file.name)
+        for file in plan.copy:
+            monitor.report(MetadataSyncing(copying=file.name))
+            _copy(repository, file)
+    monitor.report(
+        MetadataSynchronized(
+            tuple(file.name for file in plan.copy), tuple(file.name for file in plan.remove), dry_run=dry_run
+        )
+    )
+
+
+def _copy(repository: Repository, file: FoundFile) -> None:
+    opened = repository.open_file(file)
+    scratch = repository.archive_dir.scratch()
+    try:
+        if file.meaning.role is FileRole.MANIFEST:
+            _copy_plain(opened, scratch)
+            repository.archive_dir.install(scratch, repository.archive_dir.manifest_path(file.meaning.set_id))
+        else:
+            _copy_gzipped(repository, opened, scratch)
+            repository.archive_dir.install(scratch, repository.archive_dir.signature_path(file.meaning.set_id))
+    finally:
+        opened.close()
+        if os.path.exists(scratch):
+            os.unlink(scratch)
+
+
+def _copy_plain(opened: Opened, path: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        while block := opened.read(_PIECE):
+            file.write(block)
+
+
+def _copy_gzipped(repository: Repository, opened: Opened, path: str) -> None:
+    envelope = repository.envelope_for(Wrapping.GZIP)
+    sealer = envelope.create(path)
+    try:
+        while block := opened.read(_PIECE):
+            sealer.write(envelope.compress(block))
+        sealer.finish()
+    except BaseException:
+        sealer.abort()
+        raise
+
+
+def _base(file: FoundFile) -> tuple[SetId, FileRole]:
+    return file.meaning.set_id, file.meaning.role

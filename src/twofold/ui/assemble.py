@@ -1,0 +1,159 @@
+"""Builds the objects of one run from the command line and the environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+from twofold.envelope.gpg import GpgEnvelope
+from twofold.envelope.gpg_command import GpgSettings
+from twofold.envelope.gzip import GzipEnvelope
+from twofold.envelope.plain import PlainEnvelope
+from twofold.envelope.protocol import Envelope
+from twofold.errors import UserError
+from twofold.format.names import NameCodec
+from twofold.model.backup import Wrapping
+from twofold.model.times import Clock
+from twofold.monitor import Monitor
+from twofold.repository.archive_dir import ArchiveDir
+from twofold.repository.repository import Repository, RepositoryOptions
+from twofold.storage.passwords import find_password
+from twofold.storage.registry import StoreSettings, open_store
+from twofold.storage.store import Store
+from twofold.storage.url import StorageUrl
+from twofold.ui.environment import Environment
+from twofold.ui.message import Sink
+from twofold.ui.option_values import Options
+from twofold.ui.parser import CommandLine
+from twofold.ui.passphrases import Passphrases, Situation
+from twofold.ui.prompt import Prompter
+
+_DEFAULT_LEVEL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an action works with."""
+
+    command: CommandLine
+    environment: Environment
+    repository: Repository
+    archive_dir: ArchiveDir
+    temp_dir: str
+    clock: Clock
+    sink: Sink
+    monitor: Monitor
+
+    def close(self) -> None:
+        """Ends what runs in the background and gives the target back."""
+        self.repository.close()
+
+
+def assemble(
+    command: CommandLine, environment: Environment, *, prompter: Prompter, clock: Clock, sink: Sink, monitor: Monitor
+) -> Run:
+    """Opens the target, but changes nothing there or here. Raises UserError, StorageError, EnvelopeError."""
+    options = command.options
+    temp_dir = find_temp_dir(options, environment)
+    store = _open_store(command, environment, prompter)
+    archive_dir = ArchiveDir(_archive_path(command, environment), _codec(options))
+    repository = Repository(
+        store,
+        archive_dir,
+        envelopes=_envelopes(command, environment, temp_dir, prompter, sink),
+        written=_written(options),
+        options=RepositoryOptions(temp_dir, max(1, options.num_retries), options.check_remote),
+        monitor=monitor,
+    )
+    return Run(command, environment, repository, archive_dir, temp_dir, clock, sink, monitor)
+
+
+def find_temp_dir(options: Options, environment: Environment) -> str:
+    """Raises UserError when the one asked for is not there, or none is."""
+    if options.tempdir is not None:
+        if not os.path.isdir(options.tempdir):
+            raise UserError(f"The temporary directory {options.tempdir} does not exist; make it or choose another")
+        return options.tempdir
+    for candidate in environment.tempdir_candidates:
+        if os.path.isdir(candidate) and os.access(candidate, os.W_OK | os.X_OK):
+            return os.path.abspath(candidate)
+    raise UserError("There is no directory for temporary files; name one with --tempdir")
+
+
+def _open_store(command: CommandLine, environment: Environment, prompter: Prompter) -> Store:
+    url = StorageUrl.parse(command.url)
+
+    found = None
+    if url.host:
+        found = find_password(url, environment.variables, ask=prompter.ask, ask_for_ssh=command.options.ssh_askpass)
+    settings = StoreSettings(
+        environment=environment.variables,
+        password=found.value if found is not None else None,
+        timeout=command.options.timeout_seconds,
+    )
+    return open_store(url, settings=settings)
+
+
+def _archive_path(command: CommandLine, environment: Environment) -> str:
+    parent = command.options.archive_dir or os.path.join(environment.cache_home, "duplicity")
+    name = command.options.name
+    if name is None:
+        # The cache's name is the MD5 of the URL as typed (docs/format.md section 8).
+        typed = command.url_as_typed.encode("utf-8", "surrogateescape")
+        name = hashlib.md5(typed, usedforsecurity=False).hexdigest()
+    return os.path.join(parent, name)
+
+
+def _codec(options: Options) -> NameCodec:
+    return NameCodec(
+        options.file_prefix,
+        manifest_prefix=options.file_prefix_manifest,
+        archive_prefix=options.file_prefix_archive,
+        signature_prefix=options.file_prefix_signature,
+        statistics_prefix=options.file_prefix_jsonstat,
+        time_separator=options.time_separator,
+    )
+
+
+def _written(options: Options) -> Wrapping:
+    if options.encryption:
+        return Wrapping.GPG
+    return Wrapping.GZIP if options.compression else Wrapping.PLAIN
+
+
+def _envelopes(
+    command: CommandLine, environment: Environment, temp_dir: str, prompter: Prompter, sink: Sink
+) -> dict[Wrapping, Envelope]:
+    options = command.options
+    level = options.compression_level if options.compression_level is not None else _DEFAULT_LEVEL
+    recipients = (*options.encrypt_keys, *options.hidden_encrypt_keys)
+    situation = Situation(
+        command.action,
+        encryption=options.encryption,
+        use_agent=options.use_agent,
+        encrypt_keys=recipients,
+        sign_key=options.sign_key,
+        passphrase=environment.passphrase,
+        sign_passphrase=environment.sign_passphrase,
+    )
+    makes_backup = command.action.makes_backup
+    settings = GpgSettings(
+        environment=environment.child_environment(),
+        temp_dir=temp_dir,
+        binary=options.gpg_binary or "gpg",
+        options=options.gpg_options,
+        recipients=options.encrypt_keys,
+        hidden_recipients=options.hidden_encrypt_keys,
+        sign_key=options.sign_key if makes_backup else None,
+        demanded_signer=None if makes_backup else options.sign_key,
+        level=level if options.compression else None,
+        use_agent=options.use_agent,
+        ignore_mdc_error=options.ignore_mdc_error,
+    )
+    passphrases = Passphrases(situation, prompter=prompter, sink=sink)
+    return {
+        Wrapping.PLAIN: PlainEnvelope(),
+        Wrapping.GZIP: GzipEnvelope(level),
+        Wrapping.GPG: GpgEnvelope(settings, passphrases),
+    }

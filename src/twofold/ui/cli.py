@@ -1,0 +1,167 @@
+"""One run of the program: command line in, exit code out. The only place where all errors end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import traceback
+from dataclasses import dataclass
+
+from twofold import rsync, system
+from twofold.errors import TwofoldError, UserError
+from twofold.model.times import Clock, SystemClock
+from twofold.ui.actions import carry_out
+from twofold.ui.assemble import assemble
+from twofold.ui.environment import Environment
+from twofold.ui.failure import INTERRUPTED, describe, describe_unexpected
+from twofold.ui.machine_log import MachineLog
+from twofold.ui.message import Sink, Sinks, info, notice, warning
+from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
+from twofold.ui.prompt import TerminalPrompter
+from twofold.ui.reporting import Reporter
+from twofold.ui.terminal import Terminal, page
+from twofold.ui.version import version_line
+
+_OPEN_FILES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _StartedAt:
+    """A clock that pretends that the run began at another moment (--current-time)."""
+
+    pretended: float
+    began: float
+
+    def now(self) -> float:
+        return self.pretended + SystemClock().now() - self.began
+
+
+def run() -> int:
+    """Runs the program with this process's arguments and environment."""
+    environment = Environment.of_process()
+    terminal = Terminal.of_process()
+    try:
+        return _run(environment, terminal)
+    finally:
+        terminal.finish()
+
+
+def _run(environment: Environment, terminal: Terminal) -> int:
+    sink: Sink = terminal
+    try:
+        command = parse(environment.arguments, now=int(SystemClock().now()), expand_path=environment.expand_path)
+        if not isinstance(command, CommandLine):
+            return _answer(command, environment, terminal)
+        sink = _sinks(command, terminal)
+        return _carry_out(command, environment, sink)
+    except TwofoldError as error:
+        failure = describe(error, program=environment.program)
+    except KeyboardInterrupt:
+        sink.tell(notice("Interrupted. What has been stored stays; the next run tidies up and goes on"))
+        return INTERRUPTED
+    except OSError as error:
+        failure = describe(_translated(error), program=environment.program)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours: number and class name are interface
+        failure = describe_unexpected(error, traceback_text=traceback.format_exc())
+    for message in failure.messages:
+        sink.tell(message)
+    return failure.exit_code
+
+
+def _answer(request: HelpRequest | VersionRequest, environment: Environment, terminal: Terminal) -> int:
+    if isinstance(request, VersionRequest):
+        terminal.output.write(version_line(environment.program) + "\n", flush=True)
+        return 0
+    from twofold.ui.help import help_text
+
+    pager = environment.pager if environment.stdout_is_terminal else None
+    page(help_text(request.topic, program=environment.program), terminal, pager=pager)
+    return 0
+
+
+def _sinks(command: CommandLine, terminal: Terminal) -> Sink:
+    options = command.options
+    clock: Clock | None = SystemClock() if options.log_timestamp else None
+    told = Terminal(terminal.output, terminal.errors, verbosity=options.verbosity, clock=clock)
+    if not options.log_fds and not options.log_files:
+        return told
+    return Sinks(told, MachineLog.open(options.log_fds, options.log_files, verbosity=options.verbosity))
+
+
+def _carry_out(command: CommandLine, environment: Environment, sink: Sink) -> int:
+    for message in command.messages:
+        sink.tell(message)
+    _warn(command, environment, sink)
+    prompter = TerminalPrompter(warn=lambda text: sink.tell(warning(text)))
+    monitor = Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b"")
+    system.open_files_limit(_OPEN_FILES)
+    # Few reference cycles are made, but millions of values: looking for cycles would cost a tenth of the time.
+    gc.set_threshold(100_000, 50, 1000)
+    run = assemble(command, environment, prompter=prompter, clock=_clock(command), sink=sink, monitor=monitor)
+    with _termination():
+        try:
+            sink.tell(info(f"Using archive dir: {run.archive_dir.path}"))
+            with run.archive_dir:
+                code = carry_out(run)
+        finally:
+            run.close()
+    if command.action.makes_backup:
+        program = environment.program
+        sink.tell(notice("Duplicity backup complete." if program == "duplicity" else "Backup complete."))
+    return code
+
+
+def _clock(command: CommandLine) -> Clock:
+    pretended = command.options.current_time
+    return SystemClock() if pretended is None else _StartedAt(float(pretended), SystemClock().now())
+
+
+def _warn(command: CommandLine, environment: Environment, sink: Sink) -> None:
+    if rsync.IMPLEMENTATION == "python":
+        sink.tell(
+            warning(
+                "The compiled kernel is missing, so its slow replacement in Python is used. Install a Rust tool chain "
+                "and run 'pip install --force-reinstall twofold'"
+            )
+        )
+    if environment.password_advice is not None:
+        sink.tell(warning(environment.password_advice))
+    if command.options.progress:
+        sink.tell(warning("--progress shows nothing yet in this version"))
+    unavailable = {
+        "--jsonstat": command.options.jsonstat,
+        "--show-changes-in-set": command.options.show_changes_in_set is not None,
+        "--file-changed": command.options.file_changed is not None,
+        "--use-gpgsm": command.options.use_gpgsm,
+    }
+    for name, given in unavailable.items():
+        if given:
+            raise UserError(f"{name} is not available in this version")
+
+
+class _termination:  # noqa: N801 - used as a statement
+    """While it lasts, SIGTERM and SIGHUP end the run as Ctrl-C does: children and temporary files are cleared away."""
+
+    def __enter__(self) -> None:
+        self._before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def _translated(error: OSError) -> TwofoldError:
+    """An error of this machine, such as a full disk; those of the target have been translated where they came in."""
+    where = f" ({os.fsdecode(error.filename)})" if error.filename is not None else ""
+    return LocalError(f"{error.strerror or error}{where}. Make room or mend it, and run the same command again")
+
+
+class LocalError(TwofoldError):
+    """This machine would not do what was asked of it."""
+
+    exit_code = 1

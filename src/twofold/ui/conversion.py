@@ -1,0 +1,246 @@
+"""Turns options as given into typed values: numbers, times, lists that add up, conditions in their order.
+
+Pure; every value is checked here, whether or not the action will look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from twofold.errors import UserError
+from twofold.model.times import parse_time
+from twofold.ui.arguments import Occurrence, read_pieces
+from twofold.ui.option import Option, Status, Value
+from twofold.ui.option_values import Condition, MetadataSync, Options, Rule
+from twofold.ui.usage import CommandLineError
+
+_LEVELS = {"error": 0, "warning": 2, "notice": 3, "info": 5, "debug": 9}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the command line alone does not say: `now` is in seconds since 1970, `expand_path` resolves ~ and $NAME."""
+
+    now: int
+    expand_path: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """All options; `now` is the start of the run, which the testing option --current-time can move."""
+
+    options: Options
+    conditions: tuple[Condition, ...]
+    now: int
+    advice: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What has been read so far; `times` wait for the separator, which may come last."""
+
+    surroundings: Surroundings
+    values: dict[str, object] = field(default_factory=dict)
+    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    pairs: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    times: list[tuple[Option, str]] = field(default_factory=list)
+    conditions: list[tuple[Rule, str]] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+
+def convert(occurrences: Iterable[Occurrence], surroundings: Surroundings) -> Converted:
+    """Later values win, those of repeatable options add up. Raises CommandLineError."""
+    draft = _Draft(surroundings)
+    for occurrence in occurrences:
+        option = occurrence.option
+        if option.status is Status.REFUSED:
+            raise CommandLineError(f"Option '{occurrence.spelled}' is no longer possible. {option.remedy}")
+        if option.status is Status.PLANNED:
+            raise CommandLineError(f"Option '{occurrence.spelled}' is not available yet. {option.remedy}")
+        if option.status is Status.IGNORED:
+            draft.advice.append(f"Option {occurrence.spelled} has no effect any more. {option.remedy}")
+        else:
+            _READERS[option.value](draft, occurrence)
+    return _finish(draft)
+
+
+def log_targets(arguments: Sequence[str], surroundings: Surroundings) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Descriptors and files of the machine log as far as a faulty command line can be read, to tell of the fault."""
+    draft = _Draft(surroundings)
+    try:
+        for piece in read_pieces(arguments):
+            if not isinstance(piece, str) and piece.option.target_field in ("log_fds", "log_files"):
+                _READERS[piece.option.value](draft, piece)
+    except CommandLineError:
+        pass  # the caller knows it already
+    return draft.numbers.get("log_fds", ()), draft.texts.get("log_files", ())
+
+
+def _finish(draft: _Draft) -> Converted:
+    separator = draft.values.get("time_separator", ":")
+    current_time = draft.values.get("current_time")
+    now = current_time if isinstance(current_time, int) else draft.surroundings.now
+
+    def instant(text: str) -> int:
+        try:
+            return parse_time(text, now=now, separator=str(separator))
+        except UserError as error:
+            raise CommandLineError(str(error)) from error
+
+    values: dict[str, object] = {**draft.values, **draft.texts, **draft.numbers, **draft.pairs}
+    for option, text in draft.times:
+        values[option.target_field] = instant(text)
+    if values.get("restore_time") == 0:
+        values["restore_time"] = None  # as in duplicity, where 0 means now
+    conditions = tuple(
+        Condition(rule, argument, instant(argument) if rule is Rule.EXCLUDE_OLDER_THAN else None)
+        for rule, argument in draft.conditions
+    )
+    make: Callable[..., Options] = Options  # a test holds that the table fits the fields
+    return Converted(make(**values), conditions, now, tuple(draft.advice))
+
+
+def _read_switch(draft: _Draft, given: Occurrence) -> None:
+    draft.values[given.option.target_field] = given.option.sets
+
+
+def _read_mark(draft: _Draft, given: Occurrence) -> None:
+    draft.conditions.append((_rule_of(given.option), ""))
+
+
+def _read_pattern(draft: _Draft, given: Occurrence) -> None:
+    argument = given.option.constant or given.values[0]
+    if not argument:
+        raise CommandLineError(f"Option {given.spelled} cannot be empty.")
+    draft.conditions.append((_rule_of(given.option), argument))
+
+
+def _read_text(draft: _Draft, given: Occurrence) -> None:
+    draft.values[given.option.target_field] = given.values[0]
+
+
+def _read_path(draft: _Draft, given: Occurrence) -> None:
+    draft.values[given.option.target_field] = draft.surroundings.expand_path(given.values[0])
+
+
+def _read_paths(draft: _Draft, given: Occurrence) -> None:
+    _add_texts(draft, given.option.target_field, draft.surroundings.expand_path(given.values[0]))
+
+
+def _read_keys(draft: _Draft, given: Occurrence) -> None:
+    _add_texts(draft, given.option.target_field, given.values[0])
+
+
+def _read_key_for_both(draft: _Draft, given: Occurrence) -> None:
+    _read_keys(draft, given)
+    draft.values["sign_key"] = given.values[0]
+
+
+def _read_joined(draft: _Draft, given: Occurrence) -> None:
+    name = given.option.target_field
+    draft.values[name] = f"{draft.values.get(name, '')} {given.values[0]}".strip()
+
+
+def _read_words(draft: _Draft, given: Occurrence) -> None:
+    text = given.values[0].strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    _add_texts(draft, given.option.target_field, *text.split())
+
+
+def _read_integer(draft: _Draft, given: Occurrence) -> None:
+    draft.values[given.option.target_field] = _integer(given)
+
+
+def _read_integers(draft: _Draft, given: Occurrence) -> None:
+    name = given.option.target_field
+    draft.numbers[name] = (*draft.numbers.get(name, ()), _integer(given))
+
+
+def _read_choice(draft: _Draft, given: Occurrence) -> None:
+    text, choices = given.values[0], given.option.choices
+    if text not in choices:
+        among = ", ".join(repr(choice) for choice in choices)
+        raise CommandLineError(f"argument {given.spelled}: invalid choice: {text!r} (choose from {among})")
+    draft.values[given.option.target_field] = MetadataSync(text)
+
+
+def _read_character(draft: _Draft, given: Occurrence) -> None:
+    if len(given.values[0]) != 1:
+        raise CommandLineError(f"argument {given.spelled}: expected one character, got {given.values[0]!r}")
+    draft.values[given.option.target_field] = given.values[0]
+
+
+def _read_verbosity(draft: _Draft, given: Occurrence) -> None:
+    text = given.values[0].lower()
+    if len(text) == 1 and text in "0123456789":
+        draft.values["verbosity"] = int(text)
+        return
+    fitting = [level for name, level in _LEVELS.items() if text in (name, name[0])]
+    if not fitting:
+        raise CommandLineError(
+            f"Verbosity must be a digit from 0 to 9, one of the letters e, w, n, i, d "
+            f"or one of the words {', '.join(_LEVELS)}, not {given.values[0]!r}"
+        )
+    draft.values["verbosity"] = fitting[0]
+
+
+def _read_time(draft: _Draft, given: Occurrence) -> None:
+    draft.times.append((given.option, given.values[0]))
+
+
+def _read_pair(draft: _Draft, given: Occurrence) -> None:
+    name = given.option.target_field
+    draft.pairs[name] = (*draft.pairs.get(name, ()), (given.values[0], given.values[1]))
+
+
+def _read_nothing(draft: _Draft, given: Occurrence) -> None:
+    """Options that end the program have been seen to before anything is converted."""
+    raise AssertionError(given.spelled)
+
+
+def _integer(given: Occurrence) -> int:
+    option, text = given.option, given.values[0]
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise CommandLineError(f"argument {given.spelled}: invalid int value: {text!r}") from error
+    if option.minimum is not None and number < option.minimum:
+        raise CommandLineError(f"argument {given.spelled}: must be at least {option.minimum}, got {number}")
+    if option.maximum is not None and number > option.maximum:
+        raise CommandLineError(f"argument {given.spelled}: must be at most {option.maximum}, got {number}")
+    return -(-number * option.unit // option.multiple) * option.multiple
+
+
+def _add_texts(draft: _Draft, name: str, *texts: str) -> None:
+    draft.texts[name] = (*draft.texts.get(name, ()), *texts)
+
+
+def _rule_of(option: Option) -> Rule:
+    assert option.rule is not None  # a test holds that these rows have one
+    return option.rule
+
+
+_READERS: dict[Value, Callable[[_Draft, Occurrence], None]] = {
+    Value.SWITCH: _read_switch,
+    Value.MARK: _read_mark,
+    Value.PATTERN: _read_pattern,
+    Value.TEXT: _read_text,
+    Value.PATH: _read_path,
+    Value.PATHS: _read_paths,
+    Value.KEYS: _read_keys,
+    Value.KEY_FOR_BOTH: _read_key_for_both,
+    Value.JOINED: _read_joined,
+    Value.WORDS: _read_words,
+    Value.INTEGER: _read_integer,
+    Value.INTEGERS: _read_integers,
+    Value.CHOICE: _read_choice,
+    Value.CHARACTER: _read_character,
+    Value.VERBOSITY: _read_verbosity,
+    Value.TIME: _read_time,
+    Value.PAIR: _read_pair,
+    Value.HELP: _read_nothing,
+    Value.VERSION: _read_nothing,
+}

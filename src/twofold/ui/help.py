@@ -1,0 +1,158 @@
+"""Help texts, made from the tables of actions and options: the important ones, all, those of one action, URL forms.
+
+Texts are pure functions of the tables and a width in characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from twofold.ui.commands import COMMANDS, Command
+from twofold.ui.option import Group, Option, Value
+from twofold.ui.option_values import Options
+from twofold.ui.options import OPTIONS
+from twofold.ui.version import version_line
+
+_LEFT = 30
+_METAVARS = {
+    Value.INTEGER: "NUMBER",
+    Value.INTEGERS: "NUMBER",
+    Value.KEYS: "KEY",
+    Value.KEY_FOR_BOTH: "KEY",
+    Value.JOINED: "OPTIONS",
+    Value.WORDS: "OPTIONS",
+    Value.TIME: "TIME",
+    Value.PATH: "FILE",
+    Value.PATHS: "FILE",
+    Value.VERBOSITY: "LEVEL",
+    Value.CHARACTER: "CHARACTER",
+    Value.PAIR: "OLD NEW",
+}
+
+_URL_FORMS = (
+    ("file:///absolute/dir, file://relative/dir", "a local directory"),
+    (
+        "sftp://[user[:password]@]host[:port]/dir",
+        "a server with ssh; //dir is absolute, /dir below the login directory",
+    ),
+    ("scp://[user[:password]@]host[:port]/dir", "the same with scp"),
+    ("rsync://[user@]host[:port]/dir", "rsync over ssh"),
+    ("rsync://[user[:password]@]host[:port]::module/dir", "an rsync daemon"),
+    ("ftp://[user[:password]@]host[:port]/dir", "an FTP server; also ftps:// and ftpes://"),
+    ("webdavs://[user[:password]@]host[:port]/dir", "a WebDAV server; webdav:// without encryption"),
+    ("s3:///bucket[/prefix]", "Amazon S3, or what --s3-endpoint-url names"),
+    ("b2://key_id[:key]@bucket[/dir]", "Backblaze B2"),
+    ("azure://container", "Azure blobs"),
+    ("swift://container[/prefix]", "OpenStack Swift"),
+    ("gdrive://account@host/dir?driveID=ID", "Google Drive"),
+    ("dpbx:///dir", "Dropbox"),
+    ("onedrive://dir", "OneDrive"),
+    ("rclone://remote:/dir", "anything that rclone knows"),
+    ("imaps://[user[:password]@]host/sender", "a mailbox"),
+    ("multi:///config.json[?mode=mirror]", "several targets at once"),
+    ("par2+URL", "the same with files that can repair damage"),
+    ("gio+URL", "anything that GIO knows"),
+)
+
+
+def help_text(topic: str, *, program: str, width: int = 80) -> str:
+    """The text of `--help-TOPIC`, with the empty topic that of `--help`; ends with a line end."""
+    lines = [version_line(program), ""]
+    if topic == "urls":
+        lines += _url_lines(width)
+    else:
+        command = next((command for command in COMMANDS if command.topic == topic), None)
+        commands = COMMANDS if command is None else (command,)
+        lines += [*_usage_lines(commands, program), "", *_action_lines(commands, width)]
+        lines += _option_lines(_wanted(topic, command), width)
+        if not topic:
+            lines += ["", f"'{program} --help-all' prints all options, '{program} --help-ACTION' those of one action."]
+    return "\n".join(lines) + "\n"
+
+
+def usage_text(program: str) -> str:
+    """The forms of all commands, as they stand above the message about an ambiguous option."""
+    return "\n".join(_usage_lines(COMMANDS, program))
+
+
+def _wanted(topic: str, command: Command | None) -> Callable[[Option], bool]:
+    if command is not None:
+        scope = command.scope
+        return lambda option: bool(option.scope & scope) and option.value is not Value.HELP
+    if topic == "all":
+        return lambda option: True
+    return lambda option: option.common
+
+
+def _usage_lines(commands: Iterable[Command], program: str) -> list[str]:
+    lines = [
+        f"{program} {command.action.value} [options] {' '.join(word.value for word in command.words)}"
+        for command in commands
+    ]
+    return ["usage: " + lines[0], *("       " + line for line in lines[1:])]
+
+
+def _action_lines(commands: Iterable[Command], width: int) -> Iterator[str]:
+    yield "Actions"
+    for command in commands:
+        yield from _entry(", ".join(command.names), command.help, width)
+
+
+def _option_lines(wanted: Callable[[Option], bool], width: int) -> Iterator[str]:
+    for group in Group:
+        options = [option for option in OPTIONS if option.group is group and not option.hidden and wanted(option)]
+        if options:
+            yield from ("", group.value)
+            for option in options:
+                yield from _entry(_names(option), option.help + _remarks(option), width)
+
+
+def _url_lines(width: int) -> Iterator[str]:
+    yield "Forms of target URLs"
+    for form, meaning in _URL_FORMS:
+        yield from _entry(form, meaning, width)
+    yield ""
+    yield "Characters such as @ : / ? # % in user or password are written as %40 and so on."
+
+
+def _entry(left: str, right: str, width: int) -> Iterator[str]:
+    """One entry of a list in two columns; a long left side gets a line of its own."""
+    import textwrap
+
+    lines = textwrap.wrap(right, max(20, width - _LEFT - 1)) or [""]
+    if len(left) + 4 > _LEFT:
+        yield f"  {left}"
+    else:
+        yield f"  {left:<{_LEFT - 2}}{lines.pop(0)}"
+    for line in lines:
+        yield " " * _LEFT + line
+
+
+def _names(option: Option) -> str:
+    names = ([f"-{option.short}"] if option.short else []) + [f"--{name}" for name in option.names]
+    metavar = metavar_of(option)
+    return ", ".join(names) + (f" {metavar}" if metavar else "")
+
+
+def metavar_of(option: Option) -> str:
+    """What stands for an option's value; empty if it takes none."""
+    if option.values_wanted == 0:
+        return ""
+    return option.metavar or "|".join(option.choices) or _METAVARS.get(option.value, "TEXT")
+
+
+def default_text(option: Option) -> str:
+    """An option's default as it would be typed; empty where there is none worth telling."""
+    if option.default or option.target_field not in Options._field_defaults or not option.values_wanted:
+        return option.default
+    default = Options._field_defaults[option.target_field]
+    if default is None or default in ("", (), 0):
+        return ""
+    return str(default // option.unit) if isinstance(default, int) else str(getattr(default, "value", default))
+
+
+def _remarks(option: Option) -> str:
+    default = default_text(option)
+    remarks = [option.only_for] if option.only_for else []
+    remarks += [f"default: {default}"] if default else []
+    return f" ({'; '.join(remarks)})" if remarks else ""

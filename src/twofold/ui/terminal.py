@@ -1,0 +1,117 @@
+"""Writes messages for people: errors to standard error, all else to standard output (docs/cli.md section 7.1).
+
+Any file name can be written, whatever its bytes and the terminal's encoding. A reader that went away is no error: what
+it would have read is dropped, and the work goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import BinaryIO
+
+from twofold.model.times import Clock
+from twofold.ui.message import Audience, Level, Message
+
+
+def encode_for(encoding: str, text: str) -> bytes:
+    """Undecodable bytes of names come out as they are; what the encoding lacks is written with backslashes."""
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
+
+
+class OutputStream:
+    """Standard output or error as bytes; each write is one piece, whatever other threads write."""
+
+    def __init__(self, file: BinaryIO | None, *, encoding: str) -> None:
+        self._file = file
+        self._encoding = encoding
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody reads any more."""
+        return self._file is None
+
+    def write(self, text: str, *, flush: bool) -> None:
+        """Raises OSError for all but a reader that went away, such as a full disk."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(encode_for(self._encoding, text))
+            if flush:
+                self._file.flush()
+        except BrokenPipeError:
+            self._drop(self._file)
+
+    def flush(self) -> None:
+        self.write("", flush=True)
+
+    def _drop(self, file: BinaryIO) -> None:
+        """Lets what is still buffered go to nowhere, or Python would complain about it at exit."""
+        self._file = None
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+
+
+class Terminal:
+    """The sink for people. Lines are prefixed with time and level if `clock` is given (docs/cli.md section 7.4)."""
+
+    def __init__(
+        self, output: OutputStream, errors: OutputStream, *, verbosity: int = Level.NOTICE, clock: Clock | None = None
+    ) -> None:
+        self.output = output
+        self.errors = errors
+        self._verbosity = verbosity
+        self._clock = clock
+
+    @classmethod
+    def of_process(cls, *, verbosity: int = Level.NOTICE, clock: Clock | None = None) -> Terminal:
+        """Standard output and error; either may be closed."""
+        return cls(_standard(sys.stdout), _standard(sys.stderr), verbosity=verbosity, clock=clock)
+
+    def tell(self, message: Message) -> None:
+        if message.audience is Audience.PROGRAMS or not message.is_wanted(self._verbosity):
+            return
+        text = message.text + "\n"
+        if self._clock is not None:
+            text = f"{_timestamp(self._clock.now())} {message.level.name:<6} {text}"
+        if message.level is Level.ERROR:
+            self.output.flush()
+            self.errors.write(text, flush=True)
+        else:
+            # Listings are a million INFO lines shown always; a flush for each would take longer than making them.
+            self.output.write(text, flush=not (message.always and message.level is Level.INFO))
+
+    def finish(self) -> None:
+        """To be called at the end of the program, before its exit code is given."""
+        self.output.flush()
+        self.errors.flush()
+
+
+def page(text: str, terminal: Terminal, *, pager: str | None) -> None:
+    """Shows a long text through the person's pager, or prints it if there is none or it does not start."""
+    if pager is not None:
+        import shlex
+        import subprocess
+
+        try:
+            subprocess.run(shlex.split(pager), input=text.encode(errors="replace"), check=False)
+            return
+        except (OSError, ValueError):
+            terminal.errors.write(f"PAGER {pager!r} cannot be started; printing instead\n", flush=True)
+    terminal.output.write(text, flush=True)
+
+
+def _standard(stream: object) -> OutputStream:
+    """One of sys.stdout and sys.stderr, which are None when the descriptor is closed."""
+    buffer = getattr(stream, "buffer", None)
+    return OutputStream(buffer, encoding=getattr(stream, "encoding", None) or "utf-8")
+
+
+def _timestamp(now: float) -> str:
+    seconds = int(now)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))},{int((now - seconds) * 1000):03}"
