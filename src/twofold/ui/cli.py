@@ -13,6 +13,7 @@ from twofold.errors import TwofoldError, UserError
 from twofold.model.times import Clock, SystemClock
 from twofold.ui.actions import carry_out
 from twofold.ui.assemble import assemble
+from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
 from twofold.ui.failure import INTERRUPTED, describe, describe_unexpected
 from twofold.ui.machine_log import MachineLog
@@ -21,6 +22,7 @@ from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
 from twofold.ui.prompt import TerminalPrompter
 from twofold.ui.reporting import Reporter
 from twofold.ui.terminal import Terminal, page
+from twofold.ui.usage import CommandLineError
 from twofold.ui.version import version_line
 
 _OPEN_FILES = 4096
@@ -48,13 +50,17 @@ def run() -> int:
 
 
 def _run(environment: Environment, terminal: Terminal) -> int:
+    surroundings = Surroundings(int(SystemClock().now()), environment.expand_path)
     sink: Sink = terminal
     try:
-        command = parse(environment.arguments, now=int(SystemClock().now()), expand_path=environment.expand_path)
+        command = parse(environment.arguments, now=surroundings.now, expand_path=surroundings.expand_path)
         if not isinstance(command, CommandLine):
             return _answer(command, environment, terminal)
         sink = _sinks(command, terminal)
-        return _carry_out(command, environment, sink)
+        return _carry_out(command, environment, terminal, sink=sink)
+    except CommandLineError as error:
+        failure = describe(error, program=environment.program)
+        sink = _sink_for_faulty(environment, surroundings, terminal)
     except TwofoldError as error:
         failure = describe(error, program=environment.program)
     except KeyboardInterrupt:
@@ -67,6 +73,15 @@ def _run(environment: Environment, terminal: Terminal) -> int:
     for message in failure.messages:
         sink.tell(message)
     return failure.exit_code
+
+
+def _sink_for_faulty(environment: Environment, surroundings: Surroundings, terminal: Terminal) -> Sink:
+    """Front ends read in the machine log what was wrong with the command line, so it is found even in a wrong one."""
+    descriptors, paths = log_targets(environment.arguments, surroundings)
+    try:
+        return Sinks(terminal, MachineLog.open(descriptors, paths))
+    except UserError:
+        return terminal
 
 
 def _answer(request: HelpRequest | VersionRequest, environment: Environment, terminal: Terminal) -> int:
@@ -89,11 +104,11 @@ def _sinks(command: CommandLine, terminal: Terminal) -> Sink:
     return Sinks(told, MachineLog.open(options.log_fds, options.log_files, verbosity=options.verbosity))
 
 
-def _carry_out(command: CommandLine, environment: Environment, sink: Sink) -> int:
+def _carry_out(command: CommandLine, environment: Environment, terminal: Terminal, *, sink: Sink) -> int:
     for message in command.messages:
         sink.tell(message)
     _warn(command, environment, sink)
-    prompter = TerminalPrompter(warn=lambda text: sink.tell(warning(text)))
+    prompter = TerminalPrompter(warn=lambda text: terminal.errors.write(text + "\n", flush=True))
     monitor = Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b"")
     system.open_files_limit(_OPEN_FILES)
     # Few reference cycles are made, but millions of values: looking for cycles would cost a tenth of the time.

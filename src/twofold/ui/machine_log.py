@@ -45,6 +45,12 @@ class MachineLog:
             except BrokenPipeError:
                 self._lose(file)
 
+    def close(self) -> None:
+        """Closes files; descriptors that others opened stay open."""
+        for file in self._files:
+            file.close()
+        self._files.clear()
+
     def _lose(self, file: BinaryIO) -> None:
         """Lets what is still buffered go to nowhere, or Python would complain about it at exit."""
         if file in self._files:
