@@ -16,7 +16,10 @@ from twofold.rsync import SignatureMaker
 
 
 class SmallFile(NamedTuple):
-    """A whole regular file of `size` bytes at `data_at` in the buffer; its digest's hex digits go to `digest_at`."""
+    """A whole regular file of `size` bytes at `data_at` in the buffer; its digest's hex digits go to `digest_at`.
+
+    `known` says that the chain holds it already, with another content or other metadata.
+    """
 
     path: bytes
     entry: Entry
@@ -27,6 +30,7 @@ class SmallFile(NamedTuple):
     data_at: int
     size: int
     digest_at: int
+    known: bool
 
 
 class LargeFile:

@@ -142,7 +142,9 @@ class Packer:
         self.tally.new(count)
         self._stored(path, "new")
 
-    def _place_small(self, work: Work, at: int, path: bytes, entry: Entry, data_at: int, count: int) -> Iterator[Chunk]:
+    def _place_small(
+        self, work: Work, at: int, path: bytes, entry: Entry, data_at: int, count: int, *, known: bool = False
+    ) -> Iterator[Chunk]:
         """The file's data lie in the buffer from `data_at` on: completes the entry around them."""
         builder = self._builder
         block_len = block_length(count, limit=self._options.largest_block)
@@ -163,7 +165,7 @@ class Packer:
         builder.add(
             header,
             count,
-            SmallFile(path, entry, metadata, work, at, block_len, data_at, count, start + value_at + 32),
+            SmallFile(path, entry, metadata, work, at, block_len, data_at, count, start + value_at + 32, known),
         )
         builder.place(path, None)
         self.tally.raw_delta += count
@@ -276,8 +278,9 @@ class Packer:
         source = DeltaSource(descriptor, encoder)
         source.feed(builder.view[data_at : data_at + count])
         if count < PART_SIZE and source.end() >= count:
-            yield from self._place_small(work, at, path, entry, data_at, count)
-            self.tally.new(count)
+            # Smaller than its difference, so stored whole: restoring starts here. To a person it has changed.
+            yield from self._place_small(work, at, path, entry, data_at, count, known=True)
+            self.tally.changed(count)
         else:
             block_len = block_length(work.stats[at].st_size, limit=self._options.largest_block)
             yield from source.chunks(path, entry, block_len, builder)

@@ -1,7 +1,8 @@
 """Reads the volumes of several backup sets side by side and gives, path by path, what each set says of it.
 
 The sets of a chain are merged in archive order, so nothing is held but the current file of each set. A volume that
-cannot be read costs the files in it: they come out as `Lost`, by name where the set's signatures are at hand.
+cannot be read costs the files in it: they come out as `Lost`, by name where the set's signatures are at hand; where
+they are not, every path that may have stood in it gets a `Doubt`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from typing import Final, NamedTuple, TypeAlias
 
 from twofold.errors import CorruptStream, CorruptTar, TwofoldError
 from twofold.format import sigtar
-from twofold.format.difftar import Action, DiffMember, read_members
+from twofold.format.difftar import PART_SIZE, Action, DiffMember, read_members
 from twofold.format.manifest import VolumeRecord
 from twofold.format.sigtar import SigMember
 from twofold.format.tar_reader import ByteSource, TarReader
 from twofold.model.entry import Entry
 from twofold.model.relpath import is_within, order_key
-from twofold.monitor import Monitor, Problem
+from twofold.monitor import Monitor, Note, Problem
 
-_DRAIN: Final = 1 << 20
+_PIECE: Final = 1 << 20
+_MOST_FILLER: Final = 1 << 28  # duplicity fills encrypted volumes up with some tens of KiB
+_UNREADABLE: Final = (CorruptTar, CorruptStream, OSError)
 
 
 class OpenVolume(NamedTuple):
@@ -45,6 +48,12 @@ MembersBetween: TypeAlias = Callable[[bytes, bytes], Iterable[SigMember] | None]
 
 class Lost(NamedTuple):
     """One set's word on a path stood in a volume that cannot be read."""
+
+    path: bytes
+
+
+class Doubt(NamedTuple):
+    """One set may have something to say of a path, but nobody knows: neither its volume nor its signatures are there."""
 
     path: bytes
 
@@ -107,8 +116,12 @@ class SetReader:
         self._last_key: bytes | None = None
         self._taken_key: bytes | None = None
         self._cut_key: bytes | None = None  # the file whose rest stood in a volume that is lost
+        self._last_part: int | None = None
         self._lost: deque[tuple[bytes, SigMember]] = deque()
-        self._next_part: int | None = None
+        self._lost_until: bytes | None = None
+        self._doubts: list[tuple[bytes, bytes]] = []
+        self._next_part: int | None = None  # of the file that was taken, None if it is not in parts
+        self._all_full = False  # whether all its parts so far are of the size at which files are cut
         self._step()
 
     @property
@@ -121,12 +134,19 @@ class SetReader:
     def take(self) -> Version | Lost:
         """What this set says of the path that `key` stands for."""
         self._taken_key = self.key
-        if self._lost and self._lost[0][0] == self._taken_key:
-            return _remembered(self._lost.popleft()[1])
         head = self._head
+        if self._lost and self._lost[0][0] == self._taken_key:
+            lost = self._lost.popleft()[1]
+            if head is None or self._head_key != self._taken_key or head.part not in (None, 1):
+                return _remembered(lost)
         assert head is not None
         self._next_part = None if head.part is None else head.part + 1
+        self._all_full = head.size == PART_SIZE
         return Version(head.action, head.path, head.entry, part=head.part, reader=self)
+
+    def doubts(self, key: bytes) -> bool:
+        """Whether a path that this set does not mention may have stood in a volume that cannot be read."""
+        return any(low <= key <= high for low, high in self._doubts)
 
     def finish(self) -> None:
         """Done with the path that was taken: what is left of it is passed over."""
@@ -151,7 +171,7 @@ class SetReader:
                 raise DataLost("Its first part is missing")
             try:
                 data = self._tar.read(size)
-            except (CorruptTar, CorruptStream) as error:
+            except _UNREADABLE as error:
                 self._lose_rest(error)
                 raise DataLost(f"Its data cannot be read: {error}") from error
             if data or not self._continues(version):
@@ -161,19 +181,29 @@ class SetReader:
         """Moves on to the next part of the same file, if that is what follows."""
         if self._next_part is None:
             return False
+        ended, last = self._head, self._next_part - 1
         self._step()
         if self._cut_key == self._taken_key:
             raise DataLost("A part of it stood in a volume that cannot be read")
         head = self._head
-        if head is None or self._head_key != self._taken_key or head.action is not version.action:
+        if head is None or self._head_key != self._taken_key:
+            self._check_end(version, ended, last)
             self._next_part = None
             return False
-        if head.part != self._next_part:
+        if head.part != self._next_part or head.action is not version.action:
             raise DataLost(f"Part {self._next_part} of it is missing")
         self._next_part += 1
+        self._all_full = self._all_full and head.size == PART_SIZE
         if head.entry.content is not None and any(head.entry.content.digest):
             version.entry = version.entry._replace(content=head.entry.content)
         return True
+
+    def _check_end(self, version: Version, ended: DiffMember | None, last: int) -> None:
+        """Files are cut into parts until one is short, if need be empty, and that one has our content record."""
+        announced = version.entry.content is not None
+        recorded = ended is not None and ended.entry.content is not None and last > 1
+        if self._all_full or (announced and not recorded):
+            raise DataLost(f"Part {last + 1} of it is missing")
 
     def _step(self) -> None:
         """Makes the next usable member the head."""
@@ -183,7 +213,7 @@ class SetReader:
                 self._head = self._head_key = None
                 return
             if member.fault is not None:
-                self._monitor.report(Problem(member.path, member.fault, "restore"))
+                self._monitor.report(Problem(member.path, f"it {member.fault}", "restore"))
                 continue
             key = order_key(member.path)
             if self._within and not is_within(member.path, self._within):
@@ -191,14 +221,21 @@ class SetReader:
                     self._end()
                     return
                 continue
-            if self._last_key is not None and (
-                key < self._last_key or (key == self._last_key and (member.part is None or member.part == 1))
-            ):
+            if not self._follows(key, member.part):
                 self._monitor.report(Problem(member.path, "it stands twice or in the wrong place", "restore"))
                 continue
-            self._last_key = key
+            if member.warning is not None:
+                name = member.path.decode(errors="backslashreplace")
+                self._monitor.report(Note(f"The backup of {name} {member.warning}, which is left out", warning=True))
+            self._last_key, self._last_part = key, member.part
             self._head, self._head_key = member, key
             return
+
+    def _follows(self, key: bytes, part: int | None) -> bool:
+        """Whether a member may stand where it does: paths in order, each once but for the further parts of a file."""
+        if self._last_key is None or key > self._last_key:
+            return True
+        return key == self._last_key and self._last_part is not None and part not in (None, 1)
 
     def _end(self) -> None:
         self.close()
@@ -209,11 +246,12 @@ class SetReader:
         while True:
             try:
                 member = next(self._members, None)
-            except (CorruptTar, CorruptStream) as error:
+            except _UNREADABLE as error:
                 self._lose_rest(error)
                 member = None
             if member is not None:
                 return member
+            self._check_rest()
             self.close()
             volume = next(self._volumes, None)
             if volume is None:
@@ -225,26 +263,48 @@ class SetReader:
             self._tar = TarReader(volume.content)
             self._members = read_members(self._tar)
 
+    def _check_rest(self) -> None:
+        """Reads what follows the tar, for a checksum of the whole may stand at the very end."""
+        if self._volume is None:
+            return
+        record, left = self._volume.record, _MOST_FILLER
+        try:
+            while left > 0 and (piece := self._volume.content.read(_PIECE)):
+                left -= len(piece)
+            reason = None if left > 0 else "too much follows its end"
+        except (CorruptStream, OSError) as error:
+            reason = str(error)
+        if reason is not None:
+            last = record.last.path.decode(errors="backslashreplace")
+            reason = f"volume {record.number} is damaged ({reason}): what was in it, up to {last}, may be wrong"
+            self._monitor.report(Problem(record.first.path, reason, "restore"))
+
     def _lose(self, volume: LostVolume) -> None:
         record, before = volume.record, self._previous
-        low = order_key(record.first.path)
         if before is not None:
             end = order_key(before.last.path)
-            if end < low:
-                low = end + b"\0"  # a resumed volume may begin before its StartingPath (docs/format.md 10.4)
             if before.last.block is not None or end == order_key(record.first.path):
                 self._cut_key = end
-        self._lose_between(low, record, volume.error)
+        self._lose_between(self._begin_of(record), record, volume.error)
         self._previous = record
 
-    def _lose_rest(self, error: TwofoldError) -> None:
+    def _begin_of(self, record: VolumeRecord) -> bytes:
+        """A resumed volume may begin before its StartingPath (docs/format.md 10.4)."""
+        low = order_key(record.first.path)
+        if self._previous is not None:
+            end = order_key(self._previous.last.path)
+            if end < low:
+                return end + b"\0"
+        return low
+
+    def _lose_rest(self, error: Exception) -> None:
         """The open volume cannot be read any further."""
         if self._volume is None:
             return
         record = self._volume.record
         low = self._last_key
         if low is None:
-            low = order_key(record.first.path)
+            low = self._begin_of(record)
         elif self._head is not None and self._head.part is not None:
             self._cut_key = low
         else:
@@ -252,24 +312,32 @@ class SetReader:
         self.close()
         self._lose_between(low, record, error)
 
-    def _lose_between(self, low: bytes, record: VolumeRecord, error: TwofoldError) -> None:
-        members = self._members_between(low, order_key(record.last.path))
+    def _lose_between(self, low: bytes, record: VolumeRecord, error: Exception) -> None:
+        high = order_key(record.last.path)
+        members = self._members_between(low, high)
         if members is None:
             last = record.last.path.decode(errors="backslashreplace")
             reason = f"volume {record.number} cannot be read ({error}): all from here to {last} may be missing or old"
             self._monitor.report(Problem(low.rstrip(b"\0").replace(b"\0", b"/"), reason, "restore"))
+            self._doubts.append((low, high))
             return
         for member in members:
             key = order_key(member.path)
-            if (self._taken_key is None or key > self._taken_key) and is_within(member.path, self._within):
+            if self._is_news(key) and is_within(member.path, self._within):
                 self._lost.append((key, member))
+                self._lost_until = key
+
+    def _is_news(self, key: bytes) -> bool:
+        """The file that a volume begins with may have been lost with the one before, or be taken already."""
+        taken = self._taken_key is not None and key <= self._taken_key
+        return not taken and (self._lost_until is None or key > self._lost_until)
 
 
 class FileHistory(NamedTuple):
-    """What each set that mentions a path says of it, oldest set first."""
+    """What each set that mentions a path, or may mention it, says of it, oldest set first."""
 
     path: bytes
-    versions: list[Version | Lost]
+    versions: list[Version | Lost | Doubt]
 
 
 def merge_sets(readers: list[SetReader]) -> Iterator[FileHistory]:
@@ -281,12 +349,22 @@ def merge_sets(readers: list[SetReader]) -> Iterator[FileHistory]:
         numbers = []
         while heap and heap[0][0] == key:
             numbers.append(heapq.heappop(heap)[1])
-        versions = []
-        versions = [readers[number].take() for number in numbers]
-        yield FileHistory(versions[0].path, versions)
+        versions = {number: readers[number].take() for number in numbers}
+        yield _history(key, versions, readers)
         for number in numbers:
             reader = readers[number]
             reader.finish()
             upcoming = reader.key
             if upcoming is not None:
                 heapq.heappush(heap, (upcoming, number))
+
+
+def _history(key: bytes, versions: dict[int, Version | Lost], readers: list[SetReader]) -> FileHistory:
+    path = next(iter(versions.values())).path
+    found: list[Version | Lost | Doubt] = []
+    for number, reader in enumerate(readers):
+        if number in versions:
+            found.append(versions[number])
+        elif reader.doubts(key):
+            found.append(Doubt(path))
+    return FileHistory(path, found)

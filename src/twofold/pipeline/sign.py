@@ -98,7 +98,7 @@ class Signer:
         entry = member.entry._replace(content=ContentRecord(member.block_len, member.size, digest))
         self._file(member.path, entry, member.metadata, (signature,))
         member.work.locations[member.at] = location(self._set_number, self._last_start)
-        self._changes(FileChange.NEW, member.path)
+        self._changes(FileChange.CHANGED if member.known else FileChange.NEW, member.path)
 
     def _other(self, chunk: Chunk, member: Member) -> None:
         match member:
