@@ -1,0 +1,77 @@
+# make            builds twofold in .venv, ready to run as .venv/bin/twofold
+# make demo       a backup, a change, a restore, with every command shown
+# make test       everything that has to hold before a change goes in
+# make bench      how fast it is
+# On a fresh Debian these install what they need (as root or through sudo); elsewhere they say what is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.ONESHELL:
+
+STAMPS := .build
+VENV := .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+PIP := $(PYTHON_IN_VENV) -m pip --disable-pip-version-check --quiet
+DUPLICITY_VERSION := 3.2.1
+DUPLICITY := $(STAMPS)/duplicity-$(DUPLICITY_VERSION)
+KERNEL_SOURCES := native/Cargo.toml native/Cargo.lock $(wildcard native/*.rs native/src/*.rs native/.cargo/*)
+TEST_WORKERS ?= 2
+TEST_SECONDS ?= 1500
+TEST_OPTIONS ?=
+
+.PHONY: all build demo test lint bench duplicity clean
+
+all: build
+
+build: $(STAMPS)/kernel.stamp
+
+demo: build
+	TWOFOLD="$${TWOFOLD:-$(CURDIR)/$(VENV)/bin/twofold}" demo/demo.sh
+
+test: build lint duplicity
+	PATH="$$(scripts/find_cargo.sh):$$PATH" TWOFOLD_TEST_DUPLICITY="$(CURDIR)/$(DUPLICITY)/bin/duplicity" \
+	    timeout --foreground --kill-after=30 $(TEST_SECONDS) \
+	    $(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist worksteal --durations=15 --durations-min=1 $(TEST_OPTIONS)
+
+lint: build
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	export PATH="$$(scripts/find_cargo.sh):$$PATH"
+	if cargo clippy --version >/dev/null 2>&1; then
+	    cargo clippy --quiet --locked --manifest-path native/Cargo.toml -- --deny warnings
+	else
+	    echo "cargo clippy is not installed: the kernel was not linted"
+	fi
+
+bench: build duplicity
+	TWOFOLD_TEST_DUPLICITY="$(CURDIR)/$(DUPLICITY)/bin/duplicity" $(PYTHON_IN_VENV) -m bench
+
+duplicity: $(DUPLICITY)/complete.stamp
+
+clean:
+	rm -rf $(STAMPS) $(VENV) build dist native/target src/*.egg-info src/twofold/_native*.so
+
+$(STAMPS)/packages.stamp: scripts/install_packages.sh
+	scripts/install_packages.sh
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/venv.stamp: pyproject.toml setup.py $(STAMPS)/packages.stamp
+	[ -x $(PYTHON_IN_VENV) ] || "$$(scripts/find_python.sh)" -m venv $(VENV)
+	$(PIP) install 'setuptools>=77' 'setuptools-rust>=1.10' 'wheel>=0.45'
+	PATH="$$(scripts/find_cargo.sh):$$PATH" $(PIP) install --no-build-isolation --editable '.[dev]'
+	touch $@
+
+$(STAMPS)/kernel.stamp: $(STAMPS)/venv.stamp $(KERNEL_SOURCES)
+	scripts/build_kernel.sh $(PYTHON_IN_VENV)
+	touch $@
+
+# The reference that archives are exchanged with, in an environment of its own: nothing of it is imported.
+$(DUPLICITY)/complete.stamp: $(STAMPS)/packages.stamp
+	"$$(scripts/find_python.sh)" -m venv --clear $(DUPLICITY)
+	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps duplicity==$(DUPLICITY_VERSION) fasteners
+	$(DUPLICITY)/bin/duplicity --version
+	touch $@

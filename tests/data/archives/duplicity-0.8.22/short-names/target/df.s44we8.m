@@ -1,0 +1,45 @@
+Hostname vm
+Localdir source
+Volume 1:
+    StartingPath   .  
+    EndingPath     xattrs  
+    Hash SHA1 64f789b2c4b29c65e947c12838ac9f9fc6eac961
+Filelist 38
+    new      changes/appended
+    new      changes/cut
+    new      changes/deleted
+    new      changes/doomed/deeper/file
+    new      changes/long
+    new      changes/middle
+    new      changes/moved
+    new      changes/same-size
+    new      changes/start
+    new      changes/to-folder
+    new      dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee/deep
+    new      epoch
+    new      executable
+    new      hard-1
+    new      hard-2
+    new      "names/back\x5cslash"
+    new      "names/bad\x20ÿş"
+    new      names/cafÃ©
+    new      "names/new\x0aline"
+    new      names/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
+    new      "names/quo\x22te\x27s"
+    new      "names/with\x20space"
+    new      order/dir/b
+    new      order/dir/sub/f
+    new      order/dir-x/f
+    new      order/dir.y
+    new      order/dir0
+    new      owner
+    new      sizes/0
+    new      sizes/1
+    new      sizes/511
+    new      sizes/512
+    new      sizes/513
+    new      sizes/65535
+    new      sizes/65536
+    new      sizes/65537
+    new      sparse
+    new      xattrs

@@ -1,0 +1,21 @@
+Hostname vm
+Localdir source
+Volume 1:
+    StartingPath   .  
+    EndingPath     sizes/65536  
+    Hash SHA1 26a258b5c6bc19c5e98e9572c6978e10d59f1be5
+Filelist 14
+    changed  changes/appended
+    new      changes/arrived
+    changed  changes/cut
+    deleted  changes/deleted
+    deleted  changes/doomed/deeper/file
+    changed  changes/long
+    changed  changes/middle
+    deleted  changes/moved
+    changed  changes/same-size
+    changed  changes/start
+    new      changes/to-folder/inside
+    deleted  "names/new\x0aline"
+    changed  sizes/513
+    changed  sizes/65536
