@@ -12,8 +12,7 @@ import random
 import time
 from collections.abc import Callable
 
-from librsync import Librsync
-
+from bench.librsync import Librsync
 from twofold.rsync import SignatureKind, native
 
 PIECE = 1 << 20

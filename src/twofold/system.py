@@ -189,3 +189,12 @@ def next_data(fd: int, offset: int) -> int | None:
         if error.errno not in _NOTHING_THERE:
             raise
         return None
+
+
+# ---- processors ------------------------------------------------------------------------------------------------------
+
+
+def usable_processors() -> int:
+    """How many processors this process may run on; all that there are where the system does not say."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

@@ -32,6 +32,7 @@ _FREQUENT = frozenset(
 )
 _UNKNOWN_DIGEST = b"0" * DIGEST_LENGTH
 _LARGEST_NUMBER = 2**63 - 1
+_LARGEST_BLOCK = 2**31
 _LARGEST_INODE = 2**64 - 1
 _LONGEST_STAT = 64
 _split_content = Struct("10sc20sc64s").unpack
@@ -185,10 +186,12 @@ def _decode_content(value: bytes) -> ContentRecord | None:
     block_len, comma, size_digits, other_comma, digest = _split_content(value)
     if comma != b"," or other_comma != b"," or not (block_len + size_digits).isdigit():
         raise ValueError(value)
-    size = int(size_digits)
-    if size > _LARGEST_NUMBER:
+    length, size = int(block_len), int(size_digits)
+    if not length and digest == _UNKNOWN_DIGEST:
+        return None
+    if not 0 < length <= _LARGEST_BLOCK or size > _LARGEST_NUMBER:
         raise ValueError(value)
-    return None if digest == _UNKNOWN_DIGEST else ContentRecord(int(block_len), size, unhexlify(digest))
+    return ContentRecord(length, size, unhexlify(digest))
 
 
 def _decode_stat(value: bytes) -> tuple[int, int, int]:

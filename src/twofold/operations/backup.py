@@ -66,6 +66,7 @@ class BackupPlan:
     kind: SetKind
     chain: SignatureChain | None
     reason: str | None = None
+    is_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from twofold.collection.collection import Collection
 from twofold.collection.restore_point import SignaturePoint, signature_point
 from twofold.envelope.protocol import Opened
+from twofold.errors import CorruptStream, CorruptTar
 from twofold.model.times import format_asctime
 from twofold.monitor import Monitor, Note
 from twofold.pipeline.basis import current_entries
@@ -34,9 +35,20 @@ def list_files(
         when = format_asctime(point.files[0].set_id.end)
         text = f"No signature chain for the requested time. Using oldest available chain, starting at time {when}."
         monitor.report(Note(text, code=11, warning=True))
-    for entry in current_entries(signature_openers(point, repository), monitor=monitor):
-        member = entry.member
-        yield ListedFile(member.entry.mtime_ns // 1_000_000_000, member.path, member.entry.kind.value)
+    try:
+        for entry in current_entries(signature_openers(point, repository), monitor=monitor):
+            member = entry.member
+            yield ListedFile(member.entry.mtime_ns // 1_000_000_000, member.path, member.entry.kind.value)
+    except (CorruptTar, CorruptStream) as error:
+        raise CorruptTar(f"{_where(point, repository)}: {error}") from error
+
+
+def _where(point: SignaturePoint, repository: Repository) -> str:
+    """The files that are read together, of which one is damaged, and what to do about it."""
+    names = " or ".join(file.candidates[0].name for file in point.files)
+    if not point.chain.local:
+        return f"{names} at the target cannot be read"
+    return f"{names} in {repository.archive_dir.path} cannot be read; delete it there, so that it is fetched again"
 
 
 def signature_openers(point: SignaturePoint, repository: Repository) -> list[Callable[[], Opened]]:

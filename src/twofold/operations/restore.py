@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from twofold.collection.collection import Collection
@@ -22,18 +22,19 @@ from twofold.errors import (
     PartlyDone,
     PathNotFound,
     TargetNotEmpty,
+    TwofoldError,
 )
-from twofold.model.entry import Kind
+from twofold.model.entry import Entry, Kind
 from twofold.model.times import format_asctime
 from twofold.monitor import FileRestored, Monitor, Note, Problem
 from twofold.operations.counting import CountingMonitor
 from twofold.pipeline.chain_reading import ChainReader, ReadingPlan, plan_reading, require_volumes
-from twofold.pipeline.rebuild import Rebuilt, rebuild
+from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
 from twofold.pipeline.replay import DataLost, FileHistory
 from twofold.repository.repository import Repository
 from twofold.select.selector import Selector
 from twofold.select.sifting import Recorded, sift
-from twofold.tree.shortfalls import EntryProblem
+from twofold.tree.shortfalls import EntryProblem, problem_of
 from twofold.tree.write import TreeWriter, WriteOptions
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # every further file would fail as well
@@ -132,9 +133,7 @@ def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOption
             entries = restorer.restore(reader.histories())
         finally:
             reader.close()
-        bad = next((each for each in reader.failures if isinstance(each, BadVolume)), None)
-        if bad is not None:
-            raise BadVolume(f"{bad}\n{counting.problems} file(s) could not be restored; all others were", name=bad.name)
+    report_lost_volumes(reader.failures)
     if not restorer.seen and not counting.problems:
         if options.within:
             raise PathNotFound(f"{os.fsdecode(options.within)} not found in archive - no files restored.")
@@ -146,6 +145,26 @@ def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOption
     return RestoreSummary(entries, plan.point.instant)
 
 
+def report_lost_volumes(failures: Sequence[TwofoldError]) -> None:
+    """Raises BadVolume or PartlyDone if volumes could not be read, whether or not a file was lost by it."""
+    if not failures:
+        return
+    first = next((each for each in failures if isinstance(each, BadVolume)), failures[0])
+    more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+    text = f"{first}{more}. The files that are lost by it are named above; all others were read"
+    if isinstance(first, BadVolume):
+        raise BadVolume(text, name=first.name)
+    raise PartlyDone(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsound:
+    """A path that the archive no longer gives, and why."""
+
+    path: bytes
+    reason: str
+
+
 class _Restorer:
     """Writes histories into a target."""
 
@@ -153,7 +172,7 @@ class _Restorer:
         self._options = options
         self._monitor = monitor
         self._writer: TreeWriter | None = None
-        self._single: bytes | None = None
+        self._single = False  # whether the target itself is the one file to be restored
         # First names of hard link groups that stand in the target: path in the archive -> (path here, digest).
         self._leaders: dict[bytes, tuple[bytes, bytes]] = {}
         self.seen = False
@@ -163,7 +182,10 @@ class _Restorer:
         written = 0
         try:
             for rebuilt in self._selected(self._rebuilt(histories)):
-                written += self._place(rebuilt)
+                if isinstance(rebuilt, _Unsound):
+                    self._monitor.report(Problem(rebuilt.path, rebuilt.reason, "restore"))
+                else:
+                    written += self._place(rebuilt)
             if self._writer is not None:
                 self._writer.finish()
         finally:
@@ -171,19 +193,19 @@ class _Restorer:
                 self._writer.close()
         return written
 
-    def _rebuilt(self, histories: Iterator[FileHistory]) -> Iterator[Rebuilt]:
+    def _rebuilt(self, histories: Iterator[FileHistory]) -> Iterator[Rebuilt | _Unsound]:
         for history in histories:
             try:
                 rebuilt = rebuild(history, temp_dir=self._options.temp_dir)
             except UNSOUND as error:
                 self.seen = True
-                self._monitor.report(Problem(history.path, str(error), "restore"))
+                yield _Unsound(history.path, str(error))
                 continue
             if rebuilt is not None:
                 self.seen = True
                 yield rebuilt
 
-    def _selected(self, rebuilt: Iterator[Rebuilt]) -> Iterator[Rebuilt]:
+    def _selected(self, rebuilt: Iterator[Rebuilt | _Unsound]) -> Iterator[Rebuilt | _Unsound]:
         if self._options.selection is None:
             return rebuilt
         return sift(rebuilt, selector=self._options.selection, describe=_describe)
@@ -194,18 +216,26 @@ class _Restorer:
         except UNSOUND as error:
             self._monitor.report(Problem(rebuilt.path, str(error), "restore"))
             return False
+        except OSError as error:
+            return self._failed(problem_of(rebuilt.path, error))
         except EntryProblem as error:
-            if error.error_number in NO_SPACE:
-                raise
-            self._monitor.report(Problem(error.path, error.reason, "restore"))
-            return False
+            return self._failed(error)
         if self._options.detailed:
             self._monitor.report(FileRestored(rebuilt.path, rebuilt.entry.kind.value))
         return True
 
+    def _failed(self, problem: EntryProblem) -> bool:
+        if problem.error_number in NO_SPACE:
+            raise PartlyDone(f"{problem}. Make room and restore again, into an empty folder") from problem
+        self._monitor.report(Problem(problem.path, problem.reason, "restore"))
+        return False
+
     def _write(self, rebuilt: Rebuilt) -> None:
-        path = self._target_path(rebuilt)
-        writer, entry = self._writer_for(rebuilt), rebuilt.entry
+        path, entry = self._target_path(rebuilt.path), rebuilt.entry
+        alone = not path and entry.kind is not Kind.DIRECTORY
+        writer = self._writer_for(rebuilt.path, alone=alone)
+        if alone:
+            path = os.path.basename(os.path.abspath(self._options.target))
         match entry.kind:
             case Kind.REGULAR:
                 self._write_regular(writer, path, rebuilt)
@@ -221,23 +251,29 @@ class _Restorer:
     def _write_regular(self, writer: TreeWriter, path: bytes, rebuilt: Rebuilt) -> None:
         content = rebuilt.content
         assert content is not None
-        whole = content.whole
-        if self._link(writer, path, rebuilt):
-            return
-        if whole is not None:
-            writer.write_file(path, rebuilt.entry, whole)
-        else:
-            with writer.create_file(path, rebuilt.entry) as output:
-                if rebuilt.entry.holes:
-                    for block in content.blocks():
-                        output.write(block)
-                else:
-                    content.write_to(output.fd)
-                output.commit()
-        content.close()
+        try:
+            if rebuilt.entry.links_to in self._leaders:
+                content.spool()  # a large file's record stands at its end
+            if not self._link(writer, path, rebuilt):
+                self._write_content(writer, path, rebuilt.entry, content)
+        finally:
+            content.close()
         record, leader = rebuilt.entry.content, rebuilt.entry.links_to
-        if leader is not None and record is not None:
+        if leader is not None and record is not None and any(record.digest):
             self._leaders[leader] = (path, record.digest)
+
+    def _write_content(self, writer: TreeWriter, path: bytes, entry: Entry, content: Content) -> None:
+        whole = content.whole
+        if whole is not None:
+            writer.write_file(path, entry, whole)
+            return
+        with writer.create_file(path, entry) as output:
+            if entry.holes:
+                for block in content.blocks():
+                    output.write(block)
+            else:
+                content.write_to(output.fd)
+            output.commit()
 
     def _link(self, writer: TreeWriter, path: bytes, rebuilt: Rebuilt) -> bool:
         """Restores a hard link where its group stands in the target already with the same content."""
@@ -249,39 +285,50 @@ class _Restorer:
             return False
         return writer.make_hard_link(path, entry, first)
 
-    def _target_path(self, rebuilt: Rebuilt) -> bytes:
-        path, within = rebuilt.path, self._options.within
+    def _target_path(self, path: bytes) -> bytes:
+        within = self._options.within
         for old, new in self._options.renames:
             if path == old or path.startswith(old + b"/"):
                 path = new + path[len(old) :]
                 break
         if within and (path == within or path.startswith(within + b"/")):
             path = path[len(within) + 1 :]
-        if not path and rebuilt.entry.kind is not Kind.DIRECTORY:
-            return os.path.basename(os.path.abspath(self._options.target))
         return path
 
-    def _writer_for(self, rebuilt: Rebuilt) -> TreeWriter:
-        """The target is made when the first entry comes: a single file takes the target's own name."""
+    def _writer_for(self, path: bytes, *, alone: bool) -> TreeWriter:
+        """The target is made when the first entry comes: a single file takes the target's own name.
+
+        NB: its folder is then what the writer writes into, so whatever else such an archive holds must be refused.
+        """
         if self._writer is None:
-            options = self._options
-            root = os.path.abspath(options.target)
-            if rebuilt.path == options.within and rebuilt.entry.kind is not Kind.DIRECTORY:
+            self._single = alone
+            root = os.path.abspath(self._options.target)
+            if alone:
                 if os.path.isdir(root) and not os.path.islink(root):
                     os.rmdir(root)
                 root = os.path.dirname(root)
-            self._writer = TreeWriter(
-                root,
-                WriteOptions(
-                    restore_ownership=options.restore_ownership,
-                    numeric_owner=options.numeric_owner,
-                    overwrite=options.overwrite,
-                    any_order=bool(options.renames),
-                ),
-                monitor=self._monitor,
-            )
+            self._writer = self._open_writer(root)
+        elif self._single:
+            raise EntryProblem(path, "It stands below something that is not a directory")
+        elif alone:
+            raise EntryProblem(path, "It would take the place of the folder that is restored to")
         return self._writer
 
+    def _open_writer(self, root: bytes) -> TreeWriter:
+        options = self._options
+        return TreeWriter(
+            root,
+            WriteOptions(
+                restore_ownership=options.restore_ownership,
+                numeric_owner=options.numeric_owner,
+                overwrite=options.overwrite,
+                any_order=bool(options.renames),
+            ),
+            monitor=self._monitor,
+        )
 
-def _describe(rebuilt: Rebuilt) -> Recorded:
-    return Recorded(rebuilt.path, rebuilt.entry.kind, rebuilt.entry.mtime_ns)
+
+def _describe(item: Rebuilt | _Unsound) -> Recorded:
+    if isinstance(item, _Unsound):
+        return Recorded(item.path, Kind.REGULAR, 0)
+    return Recorded(item.path, item.entry.kind, item.entry.mtime_ns)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from twofold.concurrency import Crew
-from twofold.errors import BadVolume, CorruptStream, FormatError, PartlyDone
+from twofold.errors import CorruptStream, FormatError, PartlyDone
 from twofold.model.entry import Entry, Kind
 from twofold.model.relpath import is_within, order_key
 from twofold.monitor import Monitor, Problem
 from twofold.operations.counting import CountingMonitor
-from twofold.operations.restore import RestorePlan
+from twofold.operations.restore import RestorePlan, report_lost_volumes
 from twofold.pipeline.chain_reading import ChainReader
 from twofold.pipeline.compare import Work
 from twofold.pipeline.entries import KINDS, EntryMaker
@@ -95,9 +95,7 @@ def verify(
             summary = _Verifier(source, options, counting).verify(reader.histories())
         finally:
             reader.close()
-        bad = next((each for each in reader.failures if isinstance(each, BadVolume)), None)
-        if bad is not None:
-            raise bad
+    report_lost_volumes(reader.failures)
     if counting.problems:
         raise PartlyDone(f"{counting.problems} file(s) could not be verified; they are named above")
     return summary
@@ -150,11 +148,15 @@ class _Verifier:
                     self._only_local(local)
                 return
             self._compared += 1
-            if local is None:
-                self._report(OnlyInBackup(path))
-                _drain(rebuilt.content)
-            else:
-                self._compare(rebuilt, path, local)
+            try:
+                if local is None:
+                    self._report(OnlyInBackup(path))
+                    _drain(rebuilt.content)
+                else:
+                    self._compare(rebuilt, path, local)
+            finally:
+                if rebuilt.content is not None:
+                    rebuilt.content.close()
         except (FormatError, CorruptStream, DataLost) as error:
             self._monitor.report(Problem(history.path, str(error), "restore"))
 

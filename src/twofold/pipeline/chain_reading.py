@@ -72,16 +72,16 @@ class ChainReader:
 
     def __init__(self, plan: ReadingPlan, repository: Repository, crew: Crew, *, monitor: Monitor) -> None:
         self._fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
-        feeds = [self._fetcher.feed(volumes) for _, volumes in plan.sets if volumes]
-        numbers = [number for number, (_, volumes) in enumerate(plan.sets) if volumes]
+        sets = [(backup_set, volumes) for backup_set, volumes in plan.sets if volumes]
+        feeds = [self._fetcher.feed(backup_set, volumes) for backup_set, volumes in sets]
         self._readers = [
             SetReader(
                 feed,
                 within=plan.within,
-                members_between=_members_between(repository, plan.sets[number][0]),
+                members_between=_members_between(repository, backup_set),
                 monitor=monitor,
             )
-            for number, feed in zip(numbers, feeds, strict=True)
+            for (backup_set, _), feed in zip(sets, feeds, strict=True)
         ]
 
     @property
@@ -106,12 +106,12 @@ def _members_between(
         path = repository.archive_dir.signature_path(backup_set.id)
         try:
             opened = repository.envelope_for(Wrapping.GZIP).open(path)
-        except FileNotFoundError:
+        except OSError:
             return None
         try:
             entries = read_entries(opened, 0, monitor=_Silent())
             return [each.member for each in entries if low <= order_key(each.member.path) <= high]
-        except TwofoldError:
+        except (TwofoldError, OSError):
             return None  # damaged as well: the whole range is in doubt
         finally:
             opened.close()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from twofold.model.relpath import RelPath, join
+from twofold.model.relpath import join
 from twofold.pipeline.known import (
     CTIME,
     FIELDS,
@@ -41,31 +41,54 @@ _DOUBLE_SLACK: Final = 120
 class Work:
     """A directory being stored: what the walk found in it, and the record that the state file will get of it."""
 
-    __slots__ = ("children", "fd", "index", "locations", "names", "packed", "parent", "path", "prefix", "stats")
+    __slots__ = (
+        *("children", "fd", "index", "listing", "locations", "names", "packed", "parent", "path", "prefix", "stats"),
+        "_listed",
+    )
 
     def __init__(self, listing: Listing, parent: Work | None, index: int) -> None:
         count = len(listing.names)
+        self.listing: Listing | None = listing
         self.path = listing.path
         self.prefix = listing.path + b"/" if listing.path else b""
         self.fd = listing.fd
         self.names = listing.names
-        self.stats = listing.stats
+        self.stats: Sequence[os.stat_result] = listing.stats
         self.packed = pack_stats(listing.stats)
         self.locations = array("Q", [NOWHERE]) * count
         self.children = array("Q", [0]) * count
         self.parent = parent
         self.index = index
+        self._listed = count
 
     def record(self) -> KnownDirectory:
-        """What the state file keeps. Entries marked absent are left out."""
-        absent = [index for index in range(len(self.names)) if not self.packed[index * FIELDS + MODE]]
-        names = self.names
-        if absent:
-            names = list(names)
-            for index in reversed(absent):
-                del names[index], self.locations[index], self.children[index]
-                del self.packed[index * FIELDS : (index + 1) * FIELDS]
-        return KnownDirectory(b"\0".join(names), self.packed, self.locations, self.children)
+        """What the state file keeps: without entries marked absent, adopted ones in their places."""
+        if len(self.names) == self._listed and 0 not in self.packed[MODE::FIELDS]:
+            return KnownDirectory(b"\0".join(self.names), self.packed, self.locations, self.children)
+        kept = [index for index in range(len(self.names)) if self.packed[index * FIELDS + MODE]]
+        kept.sort(key=self.names.__getitem__)
+        packed = array("q")
+        for index in kept:
+            packed.extend(self.packed[index * FIELDS : (index + 1) * FIELDS])
+        return KnownDirectory(
+            b"\0".join([self.names[index] for index in kept]),
+            packed,
+            array("Q", [self.locations[index] for index in kept]),
+            array("Q", [self.children[index] for index in kept]),
+        )
+
+    def adopt(self, name: bytes, known: KnownDirectory, position: int) -> int:
+        """Adds an entry that is there but cannot be read, as it is known; gives its index."""
+        self.names.append(name)
+        self.packed.extend(known.stats[position * FIELDS : (position + 1) * FIELDS])
+        self.locations.append(known.locations[position])
+        self.children.append(0)
+        return len(self.names) - 1
+
+    def let_go(self) -> None:
+        """Only the record is still wanted: what else is known of the entries takes far more memory."""
+        self.stats = ()
+        self.listing = None
 
     def forget(self, index: int) -> None:
         """The entry was not stored and was not known: the record must not have it."""
@@ -73,7 +96,8 @@ class Work:
 
     def refresh(self, index: int, found: os.stat_result) -> None:
         """The file has changed between being listed and being opened: what is recorded is from the opening."""
-        self.stats[index] = found
+        if isinstance(self.stats, list):
+            self.stats[index] = found
         self.packed[index * FIELDS : (index + 1) * FIELDS] = pack_stats([found])
 
     def distrust(self, index: int) -> None:
@@ -97,7 +121,7 @@ class Store(NamedTuple):
 
 
 class Change(NamedTuple):
-    """An entry whose metadata differ from what is known; `where` locates its signature."""
+    """An entry whose metadata differ from what is known; `where` locates its signature, if it has one of use."""
 
     work: Work
     at: int
@@ -158,7 +182,6 @@ class _Verdict(Enum):
     SAME = auto()
     CHANGED = auto()
     CHECK = auto()
-    REPLACED = auto()
 
 
 def compare(source: SourceTree, known: KnownTree | None) -> Iterator[Step]:
@@ -176,10 +199,12 @@ def compare(source: SourceTree, known: KnownTree | None) -> Iterator[Step]:
                 stack.pop()
             elif isinstance(step, _Descend):
                 work = Work(step.listing, step.work, step.at)
+                walker.pending = -1
                 stack.append(walker.visit(work, step.offset))
             else:
                 yield step
     finally:
+        walker.close()
         while stack:
             stack.pop().close()  # type: ignore[attr-defined]
 
@@ -189,14 +214,29 @@ class _Walker:
         self._source = source
         self._known = known
         self._set_times = known.identity.set_times if known is not None else ()
+        self.pending = -1  # the descriptor of a directory that has been opened and not been visited yet
+
+    def close(self) -> None:
+        if self.pending >= 0:
+            os.close(self.pending)
+            self.pending = -1
+
+    def _enter(self, work: Work, index: int) -> Listing | None:
+        assert work.listing is not None
+        inside = self._source.enter(work.listing, index)
+        if inside is not None:
+            self.pending = inside.fd
+        return inside
 
     def visit_root(self, listing: Listing) -> Iterator[Step | _Descend]:
         """The root stands in a pseudo-directory with one nameless entry."""
         work = Work(listing, None, 0)
         inside = self._source.open_root()
+        if inside is not None:
+            self.pending = inside.fd
         known = self._known.directory(self._known.root) if self._known is not None else None
         offset = 0
-        if known is None:
+        if known is None or not known.locations:
             yield Store(work, (0,))
         else:
             yield from self._judged(work, 0, known, 0)
@@ -210,6 +250,7 @@ class _Walker:
 
     def visit(self, work: Work, offset: int) -> Iterator[Step | _Descend]:
         """One directory; `offset` is that of its known record, 0 if there is none."""
+        # NB: a generator that is closed before its first step has no `finally` yet; compare() takes the first at once.
         try:
             if not offset or self._known is None:
                 yield from self._all_new(work)
@@ -219,17 +260,18 @@ class _Walker:
                     yield from self._all_same(work, known)
                 else:
                     yield from self._merge(work, known)
+            work.let_go()
             yield Leave(work)
         finally:
             os.close(work.fd)
 
     def _all_new(self, work: Work) -> Iterator[Step | _Descend]:
         run: list[int] = []
-        for index, found in enumerate(work.stats):
-            if found.st_mode & _TYPE != stat.S_IFDIR:
+        for index, mode in enumerate(work.packed[MODE::FIELDS]):
+            if mode & _TYPE != stat.S_IFDIR:
                 run.append(index)
                 continue
-            inside = self._source.enter(_listing(work), index)
+            inside = self._enter(work, index)
             if inside is None:
                 work.forget(index)
                 continue
@@ -245,7 +287,7 @@ class _Walker:
         yield Same(len(work.names), sum(known.stats[SIZE::FIELDS]))
         for index, mode in enumerate(known.stats[MODE::FIELDS]):
             if mode & _TYPE == stat.S_IFDIR:
-                inside = self._source.enter(_listing(work), index)
+                inside = self._enter(work, index)
                 if inside is not None:
                     yield _Descend(work, index, inside, known.children[index])
                 elif known.children[index]:
@@ -254,7 +296,7 @@ class _Walker:
     def _merge(self, work: Work, known: KnownDirectory) -> Iterator[Step | _Descend]:
         old_names = known.name_list()
         position = 0
-        for index, name in enumerate(work.names):
+        for index, name in enumerate(list(work.names)):
             while position < len(old_names) and old_names[position] < name:
                 yield from self._gone(work, known, position, old_names[position])
                 position += 1
@@ -265,6 +307,11 @@ class _Walker:
             yield from self._gone(work, known, rest, old_names[rest])
 
     def _gone(self, work: Work, known: KnownDirectory, position: int, name: bytes) -> Iterator[Step]:
+        if work.listing is not None and name in work.listing.unread:
+            index = work.adopt(name, known, position)
+            if known.children[position]:
+                yield Keep(work, index, known.children[position])
+            return
         mode = known.stats[position * FIELDS + MODE]
         path = join(work.path, name)
         yield Gone(path, mode)
@@ -272,8 +319,8 @@ class _Walker:
             yield from (Gone(*each) for each in subtree_entries(self._known, known.children[position], path))
 
     def _entry(self, work: Work, index: int, known: KnownDirectory | None, position: int) -> Iterator[Step | _Descend]:
-        directory = work.stats[index].st_mode & _TYPE == stat.S_IFDIR
-        inside = self._source.enter(_listing(work), index) if directory else None
+        directory = work.packed[index * FIELDS + MODE] & _TYPE == stat.S_IFDIR
+        inside = self._enter(work, index) if directory else None
         offset = known.children[position] if known is not None else 0
         if directory and inside is None:
             if known is None:
@@ -289,6 +336,8 @@ class _Walker:
             yield from self._judged(work, index, known, position)
         if inside is not None:
             yield _Descend(work, index, inside, offset)
+        elif offset and work.packed[index * FIELDS + MODE] & _TYPE == stat.S_IFDIR:
+            yield Keep(work, index, offset)  # what has taken its place could not be read: all stays as it was
         elif offset and self._known is not None:
             path = join(work.path, work.names[index])
             yield from (Gone(*each) for each in subtree_entries(self._known, offset, path))
@@ -298,19 +347,18 @@ class _Walker:
         match self._judge(work, index, known, position):
             case _Verdict.SAME:
                 work.locations[index] = where
-                yield Same(1, work.stats[index].st_size)
+                yield Same(1, work.packed[index * FIELDS + SIZE])
             case _Verdict.CHANGED:
-                yield Change(work, index, where, known, position)
+                replaced = (known.stats[position * FIELDS + MODE] ^ work.packed[index * FIELDS + MODE]) & _TYPE
+                yield Change(work, index, NOWHERE if replaced else where, known, position)
             case _Verdict.CHECK:
                 yield Check(work, index, where, known, position)
-            case _Verdict.REPLACED:
-                yield Store(work, (index,))
 
     def _judge(self, work: Work, index: int, known: KnownDirectory, position: int) -> _Verdict:
         old = known.stats[position * FIELDS : (position + 1) * FIELDS]
         new = work.packed[index * FIELDS : (index + 1) * FIELDS]
         if old[MODE] & _TYPE != new[MODE] & _TYPE:
-            return _Verdict.REPLACED
+            return _Verdict.CHANGED
         if old[SIZE] == UNKNOWN:
             return self._judge_by_seconds(old, new, known.locations[position])
         directory = old[MODE] & _TYPE == stat.S_IFDIR
@@ -338,7 +386,3 @@ class _Walker:
             if seconds >= began:
                 return _Verdict.CHECK
         return _Verdict.SAME
-
-
-def _listing(work: Work) -> Listing:
-    return Listing(RelPath(work.path), work.fd, work.names, work.stats)

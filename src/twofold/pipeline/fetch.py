@@ -7,14 +7,17 @@ from typing import Final, NamedTuple
 
 from twofold.collection.sets import BackupSet, FoundFile
 from twofold.concurrency import Crew, Pool
-from twofold.errors import BadVolume, CorruptStream, NotFound, TwofoldError
+from twofold.envelope.protocol import Opened
+from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError
 from twofold.format.manifest import Manifest, VolumeRecord
 from twofold.model.relpath import order_key
-from twofold.monitor import Monitor, VolumeRead
+from twofold.monitor import Monitor, Note, VolumeRead
 from twofold.pipeline.replay import LostVolume, OpenVolume
+from twofold.repository.manifests import load_remote_manifest
 from twofold.repository.repository import Repository
 
 _AT_ONCE: Final = 2
+_LOSSES: Final = (BadVolume, NotFound, Forbidden, CorruptStream)
 
 
 class NeededVolume(NamedTuple):
@@ -54,28 +57,64 @@ class VolumeFetcher:
         self._monitor = monitor
         self.failures: list[TwofoldError] = []
 
-    def feed(self, volumes: Sequence[NeededVolume]) -> Iterable[OpenVolume | LostVolume]:
+    def feed(self, backup_set: BackupSet, volumes: Sequence[NeededVolume]) -> Iterable[OpenVolume | LostVolume]:
         """The volumes of one set, opened ahead of being asked for."""
         if len(volumes) == 1:
-            return self._open_all(volumes)
-        return self._crew.ahead(self._open_all(volumes), depth=1, name="fetch")
+            return self._open_all(backup_set, volumes)
+        return self._crew.ahead(self._open_all(backup_set, volumes), depth=1, name="fetch")
 
-    def _open_all(self, volumes: Sequence[NeededVolume]) -> Iterator[OpenVolume | LostVolume]:
+    def _open_all(self, backup_set: BackupSet, volumes: Sequence[NeededVolume]) -> Iterator[OpenVolume | LostVolume]:
+        second_opinion = _SecondOpinion(self._repository, backup_set)
         for volume in volumes:
             token = self._tokens.take()
             try:
-                opened = self._open(volume)
+                opened = self._open(volume, second_opinion)
             finally:
                 self._tokens.give(token)
             yield opened
 
-    def _open(self, volume: NeededVolume) -> OpenVolume | LostVolume:
+    def _open(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> OpenVolume | LostVolume:
         try:
-            opened = self._repository.open_volume(volume.candidates, volume.record)
-        except (BadVolume, NotFound, CorruptStream) as error:
+            opened = self._open_checked(volume, second_opinion)
+        except _LOSSES as error:
             # Any other EnvelopeError concerns keys and passphrases, since the hash was right: it ends the work.
             self.failures.append(error)
             return LostVolume(volume.record, error)
         self._done += 1
         self._monitor.report(VolumeRead(self._done, self._total, volume.candidates[0].name))
         return OpenVolume(volume.record, opened, opened.close)
+
+    def _open_checked(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> Opened:
+        try:
+            return self._repository.open_volume(volume.candidates, volume.record)
+        except BadVolume:
+            other = second_opinion.on(volume.record)
+            if other is None:
+                raise
+            opened = self._repository.open_volume(volume.candidates, other)
+        text = f"The cached manifest is damaged: volume {other.number} is what the manifest at the target says"
+        self._monitor.report(Note(text, warning=True))
+        return opened
+
+
+class _SecondOpinion:
+    """What the manifest at the target says of volumes that do not match the cached one."""
+
+    def __init__(self, repository: Repository, backup_set: BackupSet) -> None:
+        self._repository = repository
+        self._set = backup_set
+        self._volumes: dict[int, VolumeRecord] | None = None
+
+    def on(self, record: VolumeRecord) -> VolumeRecord | None:
+        """The volume as it is recorded there, None if that is no different or cannot be known."""
+        if not self._set.local_manifests or not self._set.manifests:
+            return None
+        if self._volumes is None:
+            self._volumes = {}
+            try:
+                manifest = load_remote_manifest(self._repository, self._set)
+            except TwofoldError:
+                return None  # the mismatch itself is what will be told
+            self._volumes.update((volume.number, volume) for volume in manifest.volumes)
+        other = self._volumes.get(record.number)
+        return other if other is not None and other.hashes != record.hashes else None

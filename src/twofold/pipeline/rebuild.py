@@ -1,21 +1,22 @@
 """Makes the content of a file from what the sets of a chain say of it: the newest whole copy and the deltas after it.
 
-Small contents stay in memory; large ones stream, or lie in scratch files that have no name. Where the archive has a
-content record, nothing leaves here as right that does not match it.
+Nothing is read before it is asked for. Small contents stay in memory; large ones stream, or lie in scratch files that
+have no name, however many deltas follow each other. Where the archive has a content record, nothing leaves here as
+right that does not match it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from twofold import rsync, system
 from twofold.errors import CorruptDelta, FormatError
 from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord, Entry, Kind
 from twofold.pipeline.blocks import STRONG_LENGTH
-from twofold.pipeline.replay import FileHistory, Lost, Version
+from twofold.pipeline.replay import Doubt, FileHistory, Lost, Version
 
 IN_MEMORY: Final = 1 << 20
 _BLOCK: Final = 1 << 20
@@ -26,21 +27,177 @@ class CorruptContent(FormatError):
     """A file came out other than it went in."""
 
 
-class Content(Protocol):
-    """The content of one regular file, to be used once, before the next path is asked for."""
+class Content:
+    """The content of one regular file, to be used once, before the next path is asked for.
+
+    Everything but `close` raises CorruptContent, CorruptDelta, DataLost and CorruptTar where the archive does not give
+    the content, and OSError for scratch files and the output.
+    """
+
+    def __init__(self, base: Version, differences: list[Version], *, temp_dir: str, doubtful: bool = False) -> None:
+        """`doubtful` demands a content record: the differences may not belong to what they are applied to."""
+        self._base = base
+        self._differences = differences
+        self._newest = differences[-1] if differences else base
+        self._temp_dir = temp_dir
+        self._doubtful = doubtful
+        self._whole: bytes | None = None
+        self._first: bytes | None = None  # the beginning of a large base, or of the last delta
+        self._basis: bytes | int = b""  # what that delta belongs to: in memory, or a scratch file
+        self._spooled = -1
 
     @property
     def whole(self) -> bytes | None:
         """All of it, checked, if it is small."""
+        if self._first is None:
+            self._begin()
+        return self._whole
 
     def blocks(self) -> Iterator[bytes]:
-        """All of it in pieces. Raises CorruptContent after the last piece when it is not what was stored."""
+        """All of it in pieces. Raises after the last piece at the latest when it is not what was stored."""
+        whole = self.whole
+        if whole is not None:
+            if whole:
+                yield whole
+        elif self._differences or self._spooled >= 0:
+            self.spool()
+            offset = 0
+            while block := os.pread(self._spooled, _BLOCK, offset):
+                offset += len(block)
+                yield block
+        else:
+            yield from self._stream(self._newest.entry.content)
 
     def write_to(self, descriptor: int) -> None:
-        """Writes all of it to a file at its current position. Raises as `blocks`, and OSError."""
+        """Writes all of it to a file, to be read as well, at its current position."""
+        if self.whole is None and self._differences and self._spooled < 0:
+            start = os.lseek(descriptor, 0, os.SEEK_CUR)
+            self._patch(self._differences[-1], descriptor)
+            _check_written(descriptor, start, self._newest.entry.content)
+            return
+        for block in self.blocks():
+            _write_all(descriptor, block)
+
+    def spool(self) -> None:
+        """Makes a large content ahead of its use, so that its record is known, and that it is right."""
+        if self.whole is not None or self._spooled >= 0:
+            return
+        scratch = system.scratch_file(self._temp_dir)
+        try:
+            self.write_to(scratch)
+        except BaseException:
+            os.close(scratch)
+            raise
+        self._spooled = scratch
 
     def close(self) -> None:
-        """Gives scratch files back."""
+        """Gives scratch files back; may be called twice."""
+        self._drop_basis()
+        if self._spooled >= 0:
+            os.close(self._spooled)
+            self._spooled = -1
+
+    def _begin(self) -> None:
+        """Goes as far as is needed to know whether the content is small."""
+        if self._doubtful and _final(self._newest.entry.content) is None and self._newest.entry.content is None:
+            raise CorruptDelta("What its difference belongs to may have stood in a volume that cannot be read")
+        first = _read_up_to(self._base, IN_MEMORY + 1)
+        if self._differences:
+            self._begin_with_differences(first)
+        else:
+            self._first = first
+            if len(first) <= IN_MEMORY:
+                self._whole = first
+                _check_whole(first, self._base.entry.content)
+
+    def _begin_with_differences(self, first: bytes) -> None:
+        self._basis = self._started_basis(first)
+        for difference in self._differences:
+            self._first = _read_up_to(difference, IN_MEMORY + 1)
+            whole = self._patched_in_memory(difference)
+            if difference is self._newest:
+                self._whole = whole
+                if whole is not None:
+                    _check_whole(whole, difference.entry.content)
+            elif whole is not None:
+                self._check_step(whole, difference)
+                self._basis = whole
+            else:
+                self._patch_into_scratch(difference)
+
+    def _started_basis(self, first: bytes) -> bytes | int:
+        if len(first) <= IN_MEMORY:
+            if self._checks_steps:
+                _check_whole(first, self._base.entry.content)
+            return first
+        self._first = first
+        scratch = system.scratch_file(self._temp_dir)
+        try:
+            for block in self._stream(self._base.entry.content if self._checks_steps else None):
+                _write_all(scratch, block)
+        except BaseException:
+            os.close(scratch)
+            raise
+        return scratch
+
+    @property
+    def _checks_steps(self) -> bool:
+        """Without a record of the result, as when duplicity has continued the chain, those before it must do."""
+        return self._newest.entry.content is None
+
+    def _check_step(self, whole: bytes, difference: Version) -> None:
+        if self._checks_steps:
+            _check_whole(whole, difference.entry.content)
+
+    def _patched_in_memory(self, difference: Version) -> bytes | None:
+        expected, delta = _final(difference.entry.content), self._first or b""
+        if isinstance(self._basis, int) or expected is None or max(len(delta), expected.size) > IN_MEMORY:
+            return None
+        return rsync.patch_bytes(self._basis, delta, expected.size)
+
+    def _patch_into_scratch(self, difference: Version) -> None:
+        output = system.scratch_file(self._temp_dir)
+        try:
+            self._patch(difference, output)
+            if self._checks_steps:
+                _check_written(output, 0, difference.entry.content)
+        except BaseException:
+            os.close(output)
+            raise
+        self._basis = output
+
+    def _patch(self, difference: Version, output: int) -> None:
+        """Applies a difference, whose beginning has been read, to the basis, which is gone then."""
+        delta = self._first or b""
+        if isinstance(self._basis, bytes):
+            basis = self._basis
+            self._basis = system.scratch_file(self._temp_dir)
+            _write_all(self._basis, basis)
+        record = difference.entry.content
+        limit = record.size if record is not None and _final(record) is not None else _UNLIMITED
+        patcher = rsync.Patcher(self._basis, os.fstat(self._basis).st_size, output, max_size=limit)
+        patcher.feed(delta)
+        if len(delta) > IN_MEMORY:
+            while block := difference.read(_BLOCK):
+                patcher.feed(block)
+        patcher.finish()
+        self._drop_basis()
+
+    def _drop_basis(self) -> None:
+        if isinstance(self._basis, int):
+            os.close(self._basis)
+            self._basis = b""
+
+    def _stream(self, announced: ContentRecord | None) -> Iterator[bytes]:
+        """A large base, straight from the volumes."""
+        check = _Check(announced)
+        block = self._first or b""
+        while block:
+            check.update(block)
+            yield block
+            block = self._base.read(_BLOCK)
+        if announced is not None or not self._differences:
+            check.finish(self._base.entry.content)
 
 
 class Rebuilt:
@@ -62,46 +219,31 @@ class Rebuilt:
 def rebuild(history: FileHistory, *, temp_dir: str) -> Rebuilt | None:
     """The newest state of a path; None when it does not exist then.
 
-    Raises DataLost, CorruptContent, CorruptDelta, CorruptTar where the archive does not give it, OSError for scratch
-    files.
+    Raises CorruptContent and CorruptDelta where the archive does not give it. Nothing of a content has been read then.
     """
-    base_at = len(history.versions) - 1
-    while base_at > 0 and _is_difference(history.versions[base_at]):
-        base_at -= 1
-    base, *differences = history.versions[base_at:]
+    base: Version | Lost | None = None
+    differences: list[Version] = []
+    doubted = doubtful = False  # something may be missing: since the base, before a difference
+    for version in history.versions:
+        if isinstance(version, Doubt):
+            doubted = True
+        elif isinstance(version, Version) and version.action is Action.DIFF:
+            doubtful = doubted
+            differences.append(version)
+        else:
+            base, differences, doubted, doubtful = version, [], False, False
     if isinstance(base, Lost):
         raise CorruptContent("It stood in a volume that cannot be read")
-    if base.action is Action.DELETED:
+    if base is None or base.action is Action.DELETED:
         if differences:
             raise CorruptDelta("There is a difference, but nothing that it belongs to")
         return None
-    if base.action is Action.DIFF:
-        raise CorruptDelta("There is a difference, but nothing that it belongs to")
-    newest = differences[-1] if differences else base
-    assert not isinstance(newest, Lost)
     if base.entry.kind is not Kind.REGULAR:
         if differences:
             raise CorruptDelta("There is a difference to something that is not a regular file")
         return Rebuilt(history.path, base, None)
-    changes = [each for each in differences if not isinstance(each, Lost)]
-    return Rebuilt(history.path, newest, _content(base, changes, temp_dir))
-
-
-def _is_difference(version: Version | Lost) -> bool:
-    return not isinstance(version, Lost) and version.action is Action.DIFF
-
-
-def _content(base: Version, differences: list[Version], temp_dir: str) -> Content:
-    first = _read_up_to(base, IN_MEMORY + 1)
-    if not differences:
-        if len(first) <= IN_MEMORY:
-            return _small(first, base.entry.content)
-        return _Streamed(first, base)
-    content: Content = _Small(first) if len(first) <= IN_MEMORY else _Streamed(first, base, check=False)
-    for position, difference in enumerate(differences):
-        last = position == len(differences) - 1
-        content = _patched(content, difference, temp_dir, check=last)
-    return content
+    newest = differences[-1] if differences else base
+    return Rebuilt(history.path, newest, Content(base, differences, temp_dir=temp_dir, doubtful=doubtful))
 
 
 def _read_up_to(version: Version, size: int) -> bytes:
@@ -116,28 +258,29 @@ def _read_up_to(version: Version, size: int) -> bytes:
     return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
-def _patched(basis: Content, difference: Version, temp_dir: str, *, check: bool) -> Content:
-    delta = _read_up_to(difference, IN_MEMORY + 1)
-    expected = _final(difference.entry.content)
-    whole = basis.whole
-    if whole is not None and len(delta) <= IN_MEMORY and expected is not None and expected.size <= IN_MEMORY:
-        patched = rsync.patch_bytes(whole, delta, expected.size)
-        return _small(patched, expected if check else None)
-    return _Patched(basis, delta, difference, temp_dir, check=check)
+def _final(record: ContentRecord | None) -> ContentRecord | None:
+    """The record, if it has a digest: the first of several parts only announces the block length."""
+    return record if record is not None and any(record.digest) else None
 
 
-def _small(content: bytes, record: ContentRecord | None) -> Content:
+def _check_whole(content: bytes, record: ContentRecord | None) -> None:
     expected = _final(record)
     if expected is not None:
         check = _Check(expected)
         check.update(content)
         check.finish(expected)
-    return _Small(content)
 
 
-def _final(record: ContentRecord | None) -> ContentRecord | None:
-    """The record, if it has a digest: the first of several parts only announces the block length."""
-    return record if record is not None and any(record.digest) else None
+def _check_written(descriptor: int, offset: int, record: ContentRecord | None) -> None:
+    """Reads back what a delta has made: only then is the whole content known to be right."""
+    expected = _final(record)
+    if expected is None:
+        return
+    check = _Check(expected)
+    while block := os.pread(descriptor, _BLOCK, offset):
+        check.update(block)
+        offset += len(block)
+    check.finish(expected)
 
 
 class _Check:
@@ -158,109 +301,11 @@ class _Check:
 
     def finish(self, record: ContentRecord | None) -> None:
         expected = _final(record)
-        if self._builder is None or expected is None:
+        if expected is None:
             return
-        if self._builder.finish() != expected.digest or self._block_len != expected.block_len:
+        same_length = self._block_len == expected.block_len
+        if self._builder is None or self._builder.finish() != expected.digest or not same_length:
             raise CorruptContent("Its content is not what was backed up")
-
-
-class _Small:
-    """A content in memory."""
-
-    def __init__(self, content: bytes) -> None:
-        self.whole: bytes | None = content
-
-    def blocks(self) -> Iterator[bytes]:
-        if self.whole:
-            yield self.whole
-
-    def write_to(self, descriptor: int) -> None:
-        _write_all(descriptor, self.whole or b"")
-
-    def close(self) -> None:
-        pass
-
-
-class _Streamed:
-    """A large content that comes straight from the volumes."""
-
-    whole: bytes | None = None
-
-    def __init__(self, first: bytes, version: Version, *, check: bool = True) -> None:
-        self._first = first
-        self._version = version
-        self._check = check
-
-    def blocks(self) -> Iterator[bytes]:
-        check = _Check(self._version.entry.content if self._check else None)
-        check.update(self._first)
-        yield self._first
-        while block := self._version.read(_BLOCK):
-            check.update(block)
-            yield block
-        check.finish(self._version.entry.content)
-
-    def write_to(self, descriptor: int) -> None:
-        for block in self.blocks():
-            _write_all(descriptor, block)
-
-    def close(self) -> None:
-        pass
-
-
-class _Patched:
-    """A content that a delta makes from another."""
-
-    whole: bytes | None = None
-
-    def __init__(self, basis: Content, delta: bytes, difference: Version, temp_dir: str, *, check: bool) -> None:
-        self._basis = basis
-        self._delta = delta
-        self._difference = difference
-        self._temp_dir = temp_dir
-        self._check = check
-
-    def blocks(self) -> Iterator[bytes]:
-        scratch = system.scratch_file(self._temp_dir)
-        try:
-            self._patch(scratch)
-            yield from self._checked(scratch, 0)
-        finally:
-            os.close(scratch)
-
-    def write_to(self, descriptor: int) -> None:
-        start = os.lseek(descriptor, 0, os.SEEK_CUR)
-        self._patch(descriptor)
-        for _ in self._checked(descriptor, start):
-            pass
-
-    def _checked(self, descriptor: int, offset: int) -> Iterator[bytes]:
-        """What the patch has written, read back: only then is the whole content known to be right."""
-        record = self._difference.entry.content if self._check else None
-        check = _Check(record)
-        while block := os.pread(descriptor, _BLOCK, offset):
-            check.update(block)
-            offset += len(block)
-            yield block
-        check.finish(record)
-
-    def _patch(self, output: int) -> int:
-        basis = system.scratch_file(self._temp_dir)
-        try:
-            self._basis.write_to(basis)
-            expected = _final(self._difference.entry.content)
-            limit = expected.size if expected is not None else _UNLIMITED
-            patcher = rsync.Patcher(basis, os.fstat(basis).st_size, output, max_size=limit)
-            patcher.feed(self._delta)
-            if len(self._delta) > IN_MEMORY:
-                while block := self._difference.read(_BLOCK):
-                    patcher.feed(block)
-            return patcher.finish()
-        finally:
-            os.close(basis)
-
-    def close(self) -> None:
-        self._basis.close()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -53,7 +53,7 @@ class Lost(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """One set may have something to say of a path, but nobody knows: neither its volume nor its signatures are there."""
+    """One set may have something to say of a path: neither its volume nor its signatures can be read."""
 
     path: bytes
 
@@ -201,7 +201,8 @@ class SetReader:
     def _check_end(self, version: Version, ended: DiffMember | None, last: int) -> None:
         """Files are cut into parts until one is short, if need be empty, and that one has our content record."""
         announced = version.entry.content is not None
-        recorded = ended is not None and ended.entry.content is not None and last > 1
+        record = ended.entry.content if ended is not None else None
+        recorded = record is not None and (last > 1 or any(record.digest))
         if self._all_full or (announced and not recorded):
             raise DataLost(f"Part {last + 1} of it is missing")
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from twofold.collection.sets import BackupSet
-from twofold.envelope.protocol import Opened
 from twofold.errors import CorruptManifest, NotFound
 from twofold.format.manifest import Manifest, parse_manifest
+from twofold.monitor import Note
 from twofold.repository.repository import Repository
 
 _READ_SIZE = 1 << 20
 _LARGEST = 1 << 26
 _CHANGES = (b"    new ", b"    changed ", b"    deleted ")
+
+
+class _Source(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes, none at the end."""
 
 
 def load_manifest(repository: Repository, backup_set: BackupSet) -> Manifest:
@@ -21,23 +27,66 @@ def load_manifest(repository: Repository, backup_set: BackupSet) -> Manifest:
     Raises NotFound when there is none, CorruptManifest when it makes no sense, EnvelopeError when it cannot be opened.
     """
     for file in backup_set.local_manifests:
-        with open(repository.archive_dir.path_of(file.name), "rb") as cached:
-            return parse_manifest(_without_changes(_lines(cached)))
+        path = repository.archive_dir.path_of(file.name)
+        try:
+            with open(path, "rb") as cached:
+                return _read(cached, path, backup_set)
+        except (CorruptManifest, OSError) as error:
+            if not backup_set.manifests:
+                raise
+            text = f"The cached manifest cannot be used; the one at the target is read instead: {error}"
+            repository.monitor.report(Note(text, warning=True))
     return load_remote_manifest(repository, backup_set)
+
+
+def load_cached_manifest(repository: Repository, backup_set: BackupSet) -> Manifest | None:
+    """The manifest of a set if the archive directory has it. Raises CorruptManifest, OSError."""
+    for file in backup_set.local_manifests:
+        path = repository.archive_dir.path_of(file.name)
+        with open(path, "rb") as cached:
+            return _read(cached, path, backup_set)
+    return None
 
 
 def load_remote_manifest(repository: Repository, backup_set: BackupSet) -> Manifest:
     """The manifest at the target, whatever is cached."""
     if not backup_set.manifests:
         raise NotFound("The backup set has no manifest at the target", operation="get")
-    opened = repository.open_file(backup_set.manifests[0])
+    file = backup_set.manifests[0]
+    opened = repository.open_file(file)
     try:
-        return parse_manifest(_without_changes(_lines(opened)))
+        return _read(opened, file.name, backup_set)
     finally:
         opened.close()
 
 
-def _lines(source: Opened) -> Iterator[bytes]:
+def check_manifest(path: str, name: str) -> None:
+    """Raises CorruptManifest, with the name, when a local file is not a manifest."""
+    with open(path, "rb") as file:
+        _read(file, name, None)
+
+
+def _read(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
+    try:
+        content, has_list = _without_changes(_lines(source))
+        manifest = parse_manifest(content)
+    except CorruptManifest as error:
+        raise CorruptManifest(f"{name}: {error}") from error
+    if not has_list and (manifest.format_version is not None or _lists_too_few(manifest, backup_set)):
+        raise CorruptManifest(f"{name} is cut short: its end is missing, and maybe volumes before it")
+    return manifest
+
+
+def _lists_too_few(manifest: Manifest, backup_set: BackupSet | None) -> bool:
+    """Whether the target has volumes behind the last one listed.
+
+    COMPAT: duplicity <= 0.7: manifests have no closing list of changed files by which they are known to be whole.
+    """
+    last = max((volume.number for volume in manifest.volumes), default=0)
+    return backup_set is not None and any(number > last for number in backup_set.volumes)
+
+
+def _lines(source: _Source) -> Iterator[bytes]:
     rest = b""
     while block := source.read(_READ_SIZE):
         *lines, rest = (rest + block).split(b"\n")
@@ -49,18 +98,20 @@ def _lines(source: Opened) -> Iterator[bytes]:
         yield rest
 
 
-def _without_changes(lines: Iterator[bytes]) -> bytes:
+def _without_changes(lines: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The manifest without its list of changed files, and whether it had one, which stands last."""
     kept = []
     size = 0
-    listing = False
+    listing = has_list = False
     for line in lines:
         if listing and line.startswith(_CHANGES):
             continue
         listing = line.startswith(b"Filelist ")
         if listing:
+            has_list = True
             continue
         size += len(line)
         if size > _LARGEST:
             raise CorruptManifest(f"The manifest has more than {_LARGEST} bytes")
         kept.append(line)
-    return b"".join(kept)
+    return b"".join(kept), has_list

@@ -16,7 +16,7 @@ from twofold import system
 from twofold.collection.collection import Collection, build_collection
 from twofold.collection.sets import FoundFile, find_files
 from twofold.envelope.protocol import Envelope, Opened
-from twofold.errors import BadVolume, NotFound, UserError
+from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, UserError, WrongSigner
 from twofold.format.manifest import VolumeRecord
 from twofold.format.names import NameCodec
 from twofold.model.backup import FileRole, StoredName, Wrapping
@@ -25,16 +25,21 @@ from twofold.repository.archive_dir import ArchiveDir
 from twofold.storage.store import CanMove, CanOpenInPlace, CanStage, Key, Store, ability
 
 _READ_SIZE: Final = 1 << 20
+_LONGEST_NAME: Final = 200
 _STRENGTH: Final = ("SHA256", "SHA1", "MD5")
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryOptions:
-    """`attempts` is how often a file with a wrong hash is fetched; `temp_dir` where fetched files lie for a moment."""
+    """`attempts` is how often a file with a wrong hash is fetched; `temp_dir` where fetched files lie for a moment.
+
+    With `signatures_demanded` files that nobody can have signed are refused; the envelope checks the others.
+    """
 
     temp_dir: str
     attempts: int = 5
     check_remote: bool = True
+    signatures_demanded: bool = False
 
 
 class Repository:
@@ -57,7 +62,7 @@ class Repository:
         self.options = options
         self.written = written
         self._envelopes = envelopes
-        self._monitor = monitor
+        self.monitor = monitor
 
     @property
     def envelope(self) -> Envelope:
@@ -120,7 +125,13 @@ class Repository:
         """Fetches and opens a file that has no hash on record: a manifest or signatures. Raises NotFound and others."""
         path, temporary = self._fetch(file)
         try:
-            return self.envelope_for(file.meaning.wrapping).open(path)
+            return self._envelope_of(file).open(path)
+        except CorruptStream as error:
+            raise CorruptStream(f"{file.name}: {error}", error.log) from error
+        except OSError as error:
+            if temporary or error.filename != path:
+                raise
+            raise Forbidden(f"Cannot read {path}: {error.strerror}", name=file.name, operation="get") from error
         finally:
             if temporary:
                 os.unlink(path)
@@ -137,9 +148,9 @@ class Repository:
             for _ in range(self.options.attempts):
                 path, temporary = self._fetch(file)
                 try:
-                    failure = self._fault(file.name, path, record)
+                    failure = self._fault(file.name, path, record, temporary=temporary)
                     if failure is None:
-                        return self.envelope_for(file.meaning.wrapping).open(path)
+                        return self._envelope_of(file).open(path)
                 finally:
                     if temporary:
                         os.unlink(path)
@@ -148,25 +159,38 @@ class Repository:
         assert failure is not None
         raise failure
 
+    def _envelope_of(self, file: FoundFile) -> Envelope:
+        wrapping = file.meaning.wrapping
+        if self.options.signatures_demanded and wrapping not in (Wrapping.GPG, Wrapping.GPGSM):
+            # Else whoever can write to the target could put unsigned files in the place of signed ones.
+            raise WrongSigner(f"{file.name} is not encrypted and so not signed, but a signature is demanded")
+        return self.envelope_for(wrapping)
+
     def _fetch(self, file: FoundFile) -> tuple[str, bool]:
         """A local path with the stored bytes, and whether it is a temporary copy that the caller removes."""
         key = Key(file.meaning.role, file.name)
         in_place = ability(self.store, CanOpenInPlace)
         if in_place is not None:
             return in_place.open_local(key), False
-        path = system.scratch_name(self.options.temp_dir)
+        # With the name at its end, since what is said of the copy is to be understood of the file.
+        path = f"{system.scratch_name(self.options.temp_dir)}-{file.name[-_LONGEST_NAME:]}"
         self.store.get(key, path)
         return path, True
 
-    def _fault(self, name: str, path: str, record: VolumeRecord) -> BadVolume | None:
+    def _fault(self, name: str, path: str, record: VolumeRecord, *, temporary: bool) -> BadVolume | None:
         algorithm = next((each for each in _STRENGTH if record.hash_of(each) is not None), None)
         if algorithm is None:
             return BadVolume(f"The manifest has no hash that can be checked for {name}", name=name)
         expected = record.hash_of(algorithm)
-        found = file_digest(path, algorithm)
+        try:
+            found = file_digest(path, algorithm)
+        except OSError as error:
+            if temporary:
+                raise
+            return BadVolume(f"Cannot read {name}: {error.strerror}", name=name)
         if found == expected:
             return None
-        self._monitor.report(BadDownload(name, algorithm, found, expected or ""))
+        self.monitor.report(BadDownload(name, algorithm, found, expected or ""))
         return BadVolume(f"Hash mismatch for: {name}", name=name)
 
 

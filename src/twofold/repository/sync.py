@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection as SetIds
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from twofold.collection.collection import Collection
 from twofold.collection.sets import FoundFile, in_order_of_trust
 from twofold.envelope.protocol import Opened
+from twofold.errors import (
+    CorruptStream,
+    EnvelopeError,
+    Forbidden,
+    FormatError,
+    NotFound,
+    PassphraseNeeded,
+    TwofoldError,
+    WrongSigner,
+)
 from twofold.model.backup import FileRole, SetId, Wrapping
 from twofold.monitor import MetadataSynchronized, MetadataSyncing, Monitor, Note
+from twofold.repository.manifests import check_manifest
 from twofold.repository.repository import Repository
 
 _METADATA: Final = (FileRole.MANIFEST, FileRole.SIGNATURES)
@@ -50,14 +62,24 @@ def plan_sync(collection: Collection, *, wanted: SetIds[SetId] | None) -> SyncPl
         and not file.meaning.partial
         and (_base(file) not in there or _base(file) in unfinished)
     ]
-    order = sorted(missing.values(), key=lambda file: (file.meaning.set_id.end, file.name))
+    # Manifests first: they are small, and a wrong passphrase shows at once.
+    order = sorted(
+        missing.values(),
+        key=lambda file: (file.meaning.role is FileRole.SIGNATURES, file.meaning.set_id.end, file.name),
+    )
     if not collection.remote:
         return SyncPlan(tuple(order), (), target_empty=bool(superfluous))
     return SyncPlan(tuple(order), tuple(superfluous))
 
 
-def synchronize(repository: Repository, plan: SyncPlan, *, dry_run: bool, monitor: Monitor) -> None:
-    """Carries the plan out. Raises what opening a remote file raises; what was fetched until then stays."""
+def synchronize(
+    repository: Repository, plan: SyncPlan, *, dry_run: bool, monitor: Monitor, lenient: bool = False
+) -> None:
+    """Carries the plan out. Raises what opening a remote file raises; what was fetched until then stays.
+
+    `lenient` reports files that cannot be opened and goes on: reading a backup may not need them. But when nothing can
+    be opened, keys or passphrase are wrong, and that is raised.
+    """
     if plan.target_empty:
         monitor.report(
             Note(
@@ -72,14 +94,30 @@ def synchronize(repository: Repository, plan: SyncPlan, *, dry_run: bool, monito
         for file in plan.remove:
             monitor.report(MetadataSyncing(removing=repository.archive_dir.path_of(file.name)))
             repository.archive_dir.remove(file.name)
-        for file in plan.copy:
-            monitor.report(MetadataSyncing(copying=file.name))
-            _copy(repository, file)
+        _copy_all(repository, plan.copy, lenient=lenient, monitor=monitor)
     monitor.report(
         MetadataSynchronized(
             tuple(file.name for file in plan.copy), tuple(file.name for file in plan.remove), dry_run=dry_run
         )
     )
+
+
+def _copy_all(repository: Repository, files: Sequence[FoundFile], *, lenient: bool, monitor: Monitor) -> None:
+    failures: list[TwofoldError] = []
+    copied = 0
+    for file in files:
+        monitor.report(MetadataSyncing(copying=file.name))
+        try:
+            _copy(repository, file)
+        except (EnvelopeError, FormatError, NotFound, Forbidden) as error:
+            if not lenient or isinstance(error, (PassphraseNeeded, WrongSigner)):
+                raise
+            failures.append(error)
+            if not copied and len(failures) > 1 and all(isinstance(each, EnvelopeError) for each in failures):
+                raise failures[0] from None
+            monitor.report(Note(f"Cannot use {file.name}, so it is not cached: {error}", warning=True))
+        else:
+            copied += 1
 
 
 def _copy(repository: Repository, file: FoundFile) -> None:
@@ -88,10 +126,13 @@ def _copy(repository: Repository, file: FoundFile) -> None:
     try:
         if file.meaning.role is FileRole.MANIFEST:
             _copy_plain(opened, scratch)
+            check_manifest(scratch, file.name)
             repository.archive_dir.install(scratch, repository.archive_dir.manifest_path(file.meaning.set_id))
         else:
             _copy_gzipped(repository, opened, scratch)
             repository.archive_dir.install(scratch, repository.archive_dir.signature_path(file.meaning.set_id))
+    except CorruptStream as error:
+        raise CorruptStream(f"{file.name}: {error}", error.log) from error
     finally:
         opened.close()
         if os.path.exists(scratch):

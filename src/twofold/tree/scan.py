@@ -6,10 +6,13 @@ backup runs cannot lead elsewhere. What cannot be read is reported to the monito
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple, overload
 
 from twofold.errors import UserError
 from twofold.model.relpath import join
@@ -19,15 +22,79 @@ from twofold.select.selector import Selector, Verdict
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: opening a fifo that has just taken a file's place must not wait for a writer.
 FILE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+# An os.stat_result takes 600 bytes: of so many, in one directory, only the numbers are kept.
+MANY: Final = 8192
+_NUMBERS: Final = 11
+
+
+class CompactStats(Sequence[os.stat_result]):
+    """What lstat says of very many files, without access times and sub-second birth times."""
+
+    def __init__(self) -> None:
+        self._numbers = array("Q")
+
+    def extend(self, stats: Iterable[os.stat_result]) -> None:
+        flat: list[int] = []
+        for found in stats:
+            flat += (
+                found.st_mode,
+                found.st_ino,
+                found.st_dev,
+                found.st_nlink,
+                found.st_uid,
+                found.st_gid,
+                found.st_size,
+                found.st_mtime_ns & _MASK,
+                found.st_ctime_ns & _MASK,
+                found.st_blocks,
+                found.st_rdev,
+            )
+        self._numbers.extend(flat)
+
+    def __len__(self) -> int:
+        return len(self._numbers) // _NUMBERS
+
+    @overload
+    def __getitem__(self, index: int) -> os.stat_result: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[os.stat_result]: ...
+    def __getitem__(self, index: int | slice) -> os.stat_result | list[os.stat_result]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        mode, inode, device, links, uid, gid, size, mtime, ctime, blocks, rdev = self._numbers[
+            index * _NUMBERS : (index + 1) * _NUMBERS
+        ]
+        mtime, ctime = _signed(mtime), _signed(ctime)
+        seconds, changed = mtime // _SECOND, ctime // _SECOND
+        # The order of a stat_result's fields: ten that have been there for ever, the times as floats and as
+        # nanoseconds, block size, blocks, device.
+        return os.stat_result(
+            (mode, inode, device, links, uid, gid, size, 0, seconds, changed)
+            + (0.0, mtime / _SECOND, ctime / _SECOND, 0, mtime, ctime, 0, blocks, rdev)
+        )
+
+
+_MASK: Final = (1 << 64) - 1
+_SECOND: Final = 1_000_000_000
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
 
 
 class Listing(NamedTuple):
-    """One opened directory: names in archive order with what lstat says of each."""
+    """One opened directory: names in archive order with what lstat says of each.
+
+    `unread` are further names, of which lstat says nothing: they are there, but cannot be read.
+    """
 
     path: bytes
     fd: int
     names: list[bytes]
-    stats: list[os.stat_result]
+    stats: Sequence[os.stat_result]
+    unread: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +112,8 @@ class SourceTree:
         self._follow = options.follow_links
         self._monitor = monitor
         self._hopeful: dict[bytes, bool] = {}
+        self._searching = 0
+        self._trail: list[tuple[bytes, tuple[int, int]]] = []
         self.root = root
         try:
             self.root_stat = os.stat(root)
@@ -68,12 +137,21 @@ class SourceTree:
         fd = -1
         try:
             fd = os.open(name, DIRECTORY_FLAGS if self._follow else DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=parent.fd)
+            if self._follow:
+                self._refuse_cycle(path, fd)
             return self._listing(path, fd)
-        except OSError as error:
+        except BaseException as error:
             if fd >= 0:
                 os.close(fd)
-            self._monitor.report(Problem(path, error.strerror or str(error)))
+            if not isinstance(error, OSError):
+                raise
+            self.report(Problem(path, error.strerror or str(error)))
             return None
+
+    def report(self, event: Problem | SocketSkipped) -> None:
+        """Tells of something, unless the walk is only looking ahead and will come by again."""
+        if not self._searching:
+            self._monitor.report(event)
 
     def open_file(self, parent_fd: int, name: bytes) -> int:
         """Opens a file for reading, the root itself for a descriptor of -1.
@@ -85,22 +163,50 @@ class SourceTree:
         flags = FILE_FLAGS if self._follow else FILE_FLAGS | os.O_NOFOLLOW
         return os.open(name, flags, dir_fd=parent_fd)
 
+    def _refuse_cycle(self, path: bytes, fd: int) -> None:
+        """A followed link may lead to a directory above itself. Raises OSError."""
+        while self._trail and not path.startswith(self._trail[-1][0] + b"/"):
+            self._trail.pop()
+        found = os.fstat(fd)
+        here = found.st_dev, found.st_ino
+        if here == (self.root_stat.st_dev, self.root_stat.st_ino) or any(here == above for _, above in self._trail):
+            raise OSError(errno.ELOOP, "A symbolic link leads to a directory above itself")
+        self._trail.append((path, here))
+
     def _listing(self, path: bytes, fd: int) -> Listing:
         listed = self._choice.listed(path) if self._choice is not None and self._choice.has_list else None
         names = sorted(map(os.fsencode, os.listdir(fd))) if listed is None else list(listed)
+        unread: set[bytes] = set()
+        if len(names) <= MANY:
+            names, stats = self._looked_at(path, fd, names, unread)
+            return Listing(path, fd, names, stats, frozenset(unread))
+        taken: list[bytes] = []
+        compact = CompactStats()
+        for start in range(0, len(names), MANY):
+            some, stats = self._looked_at(path, fd, names[start : start + MANY], unread)
+            taken += some
+            compact.extend(stats)
+        return Listing(path, fd, taken, compact, frozenset(unread))
+
+    def _looked_at(
+        self, path: bytes, fd: int, names: list[bytes], unread: set[bytes]
+    ) -> tuple[list[bytes], list[os.stat_result]]:
+        """What of these names in a directory is to be stored, and its facts; adds to `unread`."""
         try:
             stats = [os.stat(name, dir_fd=fd, follow_symlinks=False) for name in names]
         except OSError:
-            names, stats = self._stat_each(path, fd, names)
+            names, stats = self._stat_each(path, fd, names, unread)
         if self._follow:
             stats = [self._followed(fd, name, found) for name, found in zip(names, stats, strict=True)]
         if any(found.st_mode & 0o170000 == 0o140000 for found in stats):
             names, stats = self._without_sockets(path, names, stats)
         if self._choice is not None:
             names, stats = self._chosen(self._choice, Listing(path, fd, names, stats))
-        return Listing(path, fd, names, stats)
+        return names, stats
 
-    def _stat_each(self, path: bytes, fd: int, names: list[bytes]) -> tuple[list[bytes], list[os.stat_result]]:
+    def _stat_each(
+        self, path: bytes, fd: int, names: list[bytes], unread: set[bytes]
+    ) -> tuple[list[bytes], list[os.stat_result]]:
         kept, stats = [], []
         for name in names:
             try:
@@ -108,7 +214,8 @@ class SourceTree:
             except FileNotFoundError:
                 continue  # gone since the directory was read
             except OSError as error:
-                self._monitor.report(Problem(join(path, name), error.strerror or str(error)))
+                self.report(Problem(join(path, name), error.strerror or str(error)))
+                unread.add(name)
                 continue
             kept.append(name)
             stats.append(found)
@@ -128,12 +235,13 @@ class SourceTree:
         kept = []
         for index, found in enumerate(stats):
             if stat.S_ISSOCK(found.st_mode):
-                self._monitor.report(SocketSkipped(join(path, names[index])))
+                self.report(SocketSkipped(join(path, names[index])))
             else:
                 kept.append(index)
         return [names[index] for index in kept], [stats[index] for index in kept]
 
     def _chosen(self, choice: Selector, listing: Listing) -> tuple[list[bytes], list[os.stat_result]]:
+        names, stats = listing.names, listing.stats
         verdicts = choice.choose(listing.path, listing.names, facts=listing.stats, root_device=self.root_stat.st_dev)
         taken = []
         for index, verdict in enumerate(verdicts):
@@ -141,7 +249,7 @@ class SourceTree:
                 continue
             if verdict is Verdict.INCLUDE or self._leads_somewhere(listing, index):
                 taken.append(index)
-        return [listing.names[index] for index in taken], [listing.stats[index] for index in taken]
+        return [names[index] for index in taken], [stats[index] for index in taken]
 
     def _barred(self, choice: Selector, parent: Listing, index: int) -> bool:
         if not stat.S_ISDIR(parent.stats[index].st_mode):
@@ -159,17 +267,25 @@ class SourceTree:
             os.close(fd)
 
     def _leads_somewhere(self, parent: Listing, index: int) -> bool:
-        """Whether anything below a directory will be stored; asked once for each, remembered for the walk."""
+        """Whether anything below a directory will be stored; remembered until the walk itself comes by."""
         path = join(parent.path, parent.names[index])
-        if path not in self._hopeful:
-            self._hopeful[path] = self._search(parent, index)
-        return self._hopeful[path]
+        hopeful = self._hopeful.pop(path, None)
+        if hopeful is None:
+            hopeful = self._search(parent, index)
+        if self._searching:
+            self._hopeful[path] = hopeful
+        return hopeful
 
     def _search(self, parent: Listing, index: int) -> bool:
-        listing = self.enter(parent, index)
-        if listing is None:
-            return False
+        """What cannot be looked into counts as something: nobody knows, and what a backup has of it must stay."""
+        self._searching += 1
         try:
-            return bool(listing.names)
+            listing = self.enter(parent, index)
+        finally:
+            self._searching -= 1
+        if listing is None:
+            return True
+        try:
+            return bool(listing.names or listing.unread)
         finally:
             os.close(listing.fd)

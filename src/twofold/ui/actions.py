@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 
+from twofold import system
 from twofold.collection.chains import BackupChain
 from twofold.collection.collection import Collection
 from twofold.collection.restore_point import restore_point
 from twofold.collection.sets import BackupSet
-from twofold.errors import NoBackups, UserError
+from twofold.errors import MissingVolume, NoBackups, UserError
 from twofold.model.backup import SetId, SetKind
 from twofold.model.entry import Kind
+from twofold.model.times import format_asctime
 from twofold.monitor import LastFull, Note
-from twofold.operations.backup import BackupOptions, BackupSummary, backup, plan_backup
+from twofold.operations.backup import BackupOptions, BackupPlan, BackupSummary, backup, plan_backup
+from twofold.operations.completeness import find_volume_faults
 from twofold.operations.listing import list_files
 from twofold.operations.restore import RestoreOptions, check_target, plan_restore, restore
 from twofold.operations.source_check import check_source, check_target_manifest
@@ -36,26 +39,11 @@ _ASKED = {Action.FULL: SetKind.FULL, Action.INCREMENTAL: SetKind.INCREMENTAL, Ac
 _FOREVER = 1 << 62
 
 
-def carry_out(run: Run) -> int:
-    """Does what the command line says; gives the exit code. Raises TwofoldError."""
-    match run.command.action:
-        case Action.BACKUP | Action.FULL | Action.INCREMENTAL:
-            return _back_up(run)
-        case Action.RESTORE:
-            return _restore(run)
-        case Action.VERIFY:
-            return _verify(run)
-        case Action.LIST:
-            return _list(run)
-        case Action.STATUS:
-            return _status(run)
-    raise UserError(f"{run.command.action.value} is not available in this version")
-
-
 # ---- backup ----------------------------------------------------------------------------------------------------------
 
 
-def _back_up(run: Run) -> int:
+def back_up(run: Run) -> int:
+    """Makes a backup; gives the exit code."""
     command, options = run.command, run.command.options
     source = os.fsencode(command.path)
     selection = build_selection(
@@ -71,12 +59,14 @@ def _back_up(run: Run) -> int:
     collection = _clear_unfinished(run, run.repository.collection())
     if command.action is not Action.FULL:
         newest = collection.chains[-1] if collection.chains else None
-        collection = _synchronize(run, collection, newest)
-    _report_last_full(run, collection)
+        collection = synchronized(run, collection, newest)
+    report_last_full(run, collection)
     backup_options = _backup_options(run, normalized_source(source))
     plan = plan_backup(collection, asked=_ASKED[command.action], options=backup_options)
+    if plan.kind is SetKind.INCREMENTAL and collection.active is not None:
+        plan = _checked_plan(run, plan, collection.active.chain)
     if plan.reason is not None:
-        run.monitor.report(Note(plan.reason))
+        run.monitor.report(Note(plan.reason, warning=plan.is_warning))
     check = None
     if plan.chain is not None and collection.active is not None:
         newest_set = collection.active.chain.usable[-1]
@@ -96,6 +86,18 @@ def _back_up(run: Run) -> int:
     return 0
 
 
+def _checked_plan(run: Run, plan: BackupPlan, chain: BackupChain) -> BackupPlan:
+    """An increment on a chain that has lost a volume could never be restored whole, so it is not begun."""
+    faults = find_volume_faults(run.repository, chain.usable)
+    if not faults or not run.command.options.check_remote:
+        return plan
+    first = faults[0]
+    text = f"Volume {first.number} of the backup of {format_asctime(first.set_end)} {first.reason}"
+    if run.command.action is Action.INCREMENTAL:
+        raise MissingVolume(f"{text}, so the chain cannot be continued. Make a full backup")
+    return BackupPlan(SetKind.FULL, None, f"{text}, so a full backup is made instead of continuing", is_warning=True)
+
+
 def _clear_unfinished(run: Run, collection: Collection) -> Collection:
     plan = plan_unfinished(collection)
     if plan is None or run.command.options.dry_run:
@@ -112,7 +114,7 @@ def _backup_options(run: Run, source_name: bytes) -> BackupOptions:
         hostname=os.fsencode(run.environment.hostname),
         source_name=source_name,
         volume_size=options.volsize_bytes,
-        workers=max(1, options.concurrency or min(4, len(os.sched_getaffinity(0)))),
+        workers=max(1, options.concurrency or min(4, system.usable_processors())),
         largest_block=options.max_blocksize_bytes,
         record_changes=options.files_changed,
         skip_if_no_change=options.skip_if_no_change,
@@ -168,14 +170,15 @@ def _report_backup(run: Run, summary: BackupSummary) -> None:
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _restore(run: Run) -> int:
+def restore_files(run: Run) -> int:
+    """Restores all or a part; gives the exit code."""
     command, options = run.command, run.command.options
     target = os.fsencode(command.path)
     check_target(target, overwrite=options.force)
     selection = build_selection(
         command.conditions, source=b"", mode=Mode.RESTORE, null_separator=options.null_separator, sink=run.sink
     )
-    collection = _prepared(run)
+    collection = _prepared(run, lenient=True)
     within = _path_to_restore(run)
     plan = plan_restore(
         collection,
@@ -207,7 +210,8 @@ def _restore(run: Run) -> int:
     return 0
 
 
-def _verify(run: Run) -> int:
+def verify_files(run: Run) -> int:
+    """Compares a backup with local files; gives the exit code."""
     command, options = run.command, run.command.options
     source = os.fsencode(command.path)
     if not os.path.lexists(source):
@@ -215,7 +219,7 @@ def _verify(run: Run) -> int:
     selection = build_selection(
         command.conditions, source=source, mode=Mode.BACKUP, null_separator=options.null_separator, sink=run.sink
     )
-    collection = _prepared(run)
+    collection = _prepared(run, lenient=True)
     within = _path_to_restore(run)
     plan = plan_restore(
         collection,
@@ -241,16 +245,18 @@ def _verify(run: Run) -> int:
     return 1 if summary.differences and not tolerant else 0
 
 
-def _list(run: Run) -> int:
+def print_list(run: Run) -> int:
+    """Prints what a backup holds; gives the exit code."""
     collection = _prepared(run)
     for file in list_files(collection, run.repository, instant=_instant(run), monitor=run.monitor):
         run.sink.tell(files.listed(file.path, Kind(file.kind), time=file.mtime))
     return 0
 
 
-def _status(run: Run) -> int:
+def print_status(run: Run) -> int:
+    """Prints which backups there are; gives the exit code."""
     collection = run.repository.collection()
-    _report_last_full(run, collection)
+    report_last_full(run, collection)
     active = collection.active
     primary = active.chain if active is not None else None
     secondary = [chain for chain in collection.chains if chain is not primary]
@@ -260,6 +266,11 @@ def _status(run: Run) -> int:
         primary=_rows(primary) if primary is not None else None,
         orphaned_set_count=len(collection.orphaned),
         incomplete_set_count=sum(1 for each in collection.sets if not each.is_complete),
+        faults=tuple(
+            f"Volume {fault.number} of the backup of {format_asctime(fault.set_end)} {fault.reason}: "
+            "that backup cannot be restored whole."
+            for fault in find_volume_faults(run.repository, collection.sets)
+        ),
     )
     run.sink.tell(status_message(report))
     return 0
@@ -274,19 +285,23 @@ def _rows(chain: BackupChain) -> ChainRows:
 # ---- what they share -------------------------------------------------------------------------------------------------
 
 
-def _prepared(run: Run) -> Collection:
-    """The collection for reading: the cache agrees with the target as far as the moment in question needs it."""
+def _prepared(run: Run, *, lenient: bool = False) -> Collection:
+    """The collection for reading: the cache agrees with the target as far as the moment in question needs it.
+
+    `lenient` is for what can do without some of it.
+    """
     collection = run.repository.collection()
     try:
         chain = restore_point(collection, _instant(run)).chain
     except NoBackups:
         chain = None
-    collection = _synchronize(run, collection, chain)
-    _report_last_full(run, collection)
+    collection = synchronized(run, collection, chain, lenient=lenient)
+    report_last_full(run, collection)
     return collection
 
 
-def _synchronize(run: Run, collection: Collection, chain: BackupChain | None) -> Collection:
+def synchronized(run: Run, collection: Collection, chain: BackupChain | None, *, lenient: bool = False) -> Collection:
+    """The collection once the cache agrees with the target; `chain` is the one whose metadata is needed."""
     options = run.command.options
     if not options.check_remote:
         return collection
@@ -294,12 +309,13 @@ def _synchronize(run: Run, collection: Collection, chain: BackupChain | None) ->
     if options.metadata_sync_mode is MetadataSync.PARTIAL:
         wanted = {each.id for each in chain.sets} if chain is not None else set()
     plan = plan_sync(collection, wanted=wanted)
-    synchronize(run.repository, plan, dry_run=options.dry_run, monitor=run.monitor)
+    synchronize(run.repository, plan, dry_run=options.dry_run, monitor=run.monitor, lenient=lenient)
     changed = (plan.copy or plan.remove) and not options.dry_run
     return run.repository.collection() if changed else collection
 
 
-def _report_last_full(run: Run, collection: Collection) -> None:
+def report_last_full(run: Run, collection: Collection) -> None:
+    """Says when the last full backup was made."""
     last = collection.last_full
     run.monitor.report(LastFull(None if last is None else last.id.end))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
+import time
 from dataclasses import dataclass
 
 from twofold.envelope.gpg import GpgEnvelope
@@ -15,13 +17,14 @@ from twofold.errors import UserError
 from twofold.format.names import NameCodec
 from twofold.model.backup import Wrapping
 from twofold.model.times import Clock
-from twofold.monitor import Monitor
+from twofold.monitor import Monitor, Note
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.repository.repository import Repository, RepositoryOptions
 from twofold.storage.passwords import find_password
 from twofold.storage.registry import StoreSettings, open_store
 from twofold.storage.store import Store
 from twofold.storage.url import StorageUrl
+from twofold.storage.wrappers.retry import FailedAttempt, RetryPolicy, RetryStore
 from twofold.ui.environment import Environment
 from twofold.ui.message import Sink
 from twofold.ui.option_values import Options
@@ -56,14 +59,19 @@ def assemble(
     """Opens the target, but changes nothing there or here. Raises UserError, StorageError, EnvelopeError."""
     options = command.options
     temp_dir = find_temp_dir(options, environment)
-    store = _open_store(command, environment, prompter)
+    store = _patient(_open_store(command, environment, prompter), options, monitor)
     archive_dir = ArchiveDir(_archive_path(command, environment), _codec(options))
     repository = Repository(
         store,
         archive_dir,
         envelopes=_envelopes(command, environment, temp_dir, prompter, sink),
         written=_written(options),
-        options=RepositoryOptions(temp_dir, max(1, options.num_retries), options.check_remote),
+        options=RepositoryOptions(
+            temp_dir,
+            attempts=options.num_retries,
+            check_remote=options.check_remote,
+            signatures_demanded=options.sign_key is not None and not command.action.makes_backup,
+        ),
         monitor=monitor,
     )
     return Run(command, environment, repository, archive_dir, temp_dir, clock, sink, monitor)
@@ -93,6 +101,20 @@ def _open_store(command: CommandLine, environment: Environment, prompter: Prompt
         timeout=command.options.timeout_seconds,
     )
     return open_store(url, settings=settings)
+
+
+def _patient(store: Store, options: Options, monitor: Monitor) -> Store:
+    """The store with what the target could not do for a moment tried again."""
+
+    def tell(attempt: FailedAttempt) -> None:
+        text = (
+            f"Attempt of {attempt.operation.value} Nr. {attempt.number} failed. {attempt.error}; "
+            f"the next one follows in {attempt.pause:.0f} seconds"
+        )
+        monitor.report(Note(text, warning=True))
+
+    policy = RetryPolicy(attempts=options.num_retries, base_delay=min(1.0, options.backend_retry_delay_seconds))
+    return RetryStore(store, policy=policy, sleep=time.sleep, chance=random.random, noticed=tell)
 
 
 def _archive_path(command: CommandLine, environment: Environment) -> str:

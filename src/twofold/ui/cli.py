@@ -6,16 +6,19 @@ import gc
 import os
 import signal
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from twofold import rsync, system
 from twofold.errors import TwofoldError, UserError
 from twofold.model.times import Clock, SystemClock
-from twofold.ui.actions import carry_out
-from twofold.ui.assemble import assemble
+from twofold.ui.actions import back_up, print_list, print_status, restore_files, verify_files
+from twofold.ui.assemble import Run, assemble
+from twofold.ui.commands import Action
 from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
 from twofold.ui.failure import INTERRUPTED, describe, describe_unexpected
+from twofold.ui.housekeeping import clean_up, expire
 from twofold.ui.machine_log import MachineLog
 from twofold.ui.message import Sink, Sinks, info, notice, warning
 from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
@@ -26,6 +29,19 @@ from twofold.ui.usage import CommandLineError
 from twofold.ui.version import version_line
 
 _OPEN_FILES = 4096
+_ACTIONS: dict[Action, Callable[[Run], int]] = {
+    Action.BACKUP: back_up,
+    Action.FULL: back_up,
+    Action.INCREMENTAL: back_up,
+    Action.RESTORE: restore_files,
+    Action.VERIFY: verify_files,
+    Action.LIST: print_list,
+    Action.STATUS: print_status,
+    Action.CLEANUP: clean_up,
+    Action.REMOVE_OLDER: expire,
+    Action.REMOVE_ALL_BUT: expire,
+    Action.REMOVE_INCREMENTALS: expire,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +80,9 @@ def _run(environment: Environment, terminal: Terminal) -> int:
     except TwofoldError as error:
         failure = describe(error, program=environment.program)
     except KeyboardInterrupt:
-        sink.tell(notice("Interrupted. What has been stored stays; the next run tidies up and goes on"))
+        sink.tell(
+            notice("Interrupted. Earlier backups are as they were; run the same command again to begin this one anew")
+        )
         return INTERRUPTED
     except OSError as error:
         failure = describe(_translated(error), program=environment.program)
@@ -118,7 +136,7 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
         try:
             sink.tell(info(f"Using archive dir: {run.archive_dir.path}"))
             with run.archive_dir:
-                code = carry_out(run)
+                code = _ACTIONS[command.action](run)
         finally:
             run.close()
     if command.action.makes_backup:
@@ -137,7 +155,7 @@ def _warn(command: CommandLine, environment: Environment, sink: Sink) -> None:
         sink.tell(
             warning(
                 "The compiled kernel is missing, so its slow replacement in Python is used. Install a Rust tool chain "
-                "and run 'pip install --force-reinstall twofold'"
+                "and install twofold again"
             )
         )
     if environment.password_advice is not None:

@@ -94,7 +94,7 @@ def parse(
         converted.now,
         converted.options,
         converted.conditions,
-        (*_warnings(converted), *([notice(implied)] if implied else [])),
+        (*_warnings(converted, command.action), *([notice(implied)] if implied else [])),
     )
 
 
@@ -223,10 +223,11 @@ def _adapted(url: str, options: Options) -> str:
     return f"gio+{url}" if options.gio and not url.startswith("gio+") else url
 
 
-def _warnings(converted: Converted) -> list[Message]:
+def _warnings(converted: Converted, action: Action) -> list[Message]:
     options = converted.options
     messages = [warning(text) for text in converted.advice]
-    if options.use_agent and options.encryption and not (options.encrypt_keys or options.hidden_encrypt_keys):
+    symmetric = options.encryption and not (options.encrypt_keys or options.hidden_encrypt_keys)
+    if options.use_agent and symmetric and action.makes_backup:
         messages.append(
             warning("Option --use-agent is unsafe with symmetric encryption: the agent may know another passphrase")
         )

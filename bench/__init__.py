@@ -1,0 +1,1 @@
+"""twofold's own benchmarks; `make bench` runs them all."""

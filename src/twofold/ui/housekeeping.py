@@ -1,0 +1,113 @@
+"""The actions that delete: cleanup and the remove ones. Without --force they only say what they would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twofold.collection.chains import BackupChain
+from twofold.collection.retention import (
+    ExpirePlan,
+    Removal,
+    plan_cleanup,
+    plan_remove_all_but_n_full,
+    plan_remove_all_inc_of_but_n_full,
+    plan_remove_older_than,
+)
+from twofold.model.times import format_asctime
+from twofold.operations.expire import carry_out_removals
+from twofold.ui.actions import report_last_full, synchronized
+from twofold.ui.assemble import Run
+from twofold.ui.commands import Action
+from twofold.ui.message import notice, warning
+
+_RERUN = "Rerun command with --force option to actually delete."
+
+
+def clean_up(run: Run) -> int:
+    """Deletes what belongs to no usable backup."""
+    collection = synchronized(run, run.repository.collection(), None)
+    report_last_full(run, collection)
+    plan = plan_cleanup(collection)
+    names = [name for removal in plan.removals for name in (*removal.remote, *removal.local)]
+    for held in plan.held_back:
+        when = format_asctime(held.id.end)
+        run.sink.tell(
+            warning(f"The set of {when} has lost its manifest, but others build on it: its volumes are left alone")
+        )
+    if not names:
+        run.sink.tell(notice("No extraneous files found, nothing deleted in cleanup."))
+    elif not run.command.options.force:
+        run.sink.tell(notice("\n".join(("Found the following file(s) to delete:", *names))))
+        run.sink.tell(notice("Run duplicity again with the --force option to actually delete."))
+    else:
+        run.sink.tell(notice("\n".join(("Deleting these file(s) from backend:", *names))))
+        _delete(run, plan.removals)
+    return 0
+
+
+def expire(run: Run) -> int:
+    """Deletes old chains, or their increments."""
+    command = run.command
+    collection = run.repository.collection()
+    report_last_full(run, collection)
+    match command.action:
+        case Action.REMOVE_OLDER:
+            plan = plan_remove_older_than(collection, command.time or 0)
+        case Action.REMOVE_ALL_BUT:
+            plan = plan_remove_all_but_n_full(collection, command.count or 0)
+        case _:
+            plan = plan_remove_all_inc_of_but_n_full(collection, command.count or 0)
+    _report_kept(run, plan)
+    if not plan.chains:
+        run.sink.tell(notice("No old backup sets found, nothing deleted."))
+    elif not command.options.force:
+        _report_found(run, plan.chains)
+    else:
+        _report_deletion(run, plan.chains)
+    if command.options.force:
+        if plan.interrupted is not None:
+            run.sink.tell(notice(f"Cleaning up previous partial backup set for {command.action.value}"))
+        _delete(run, plan.removals)
+    return 0
+
+
+def _report_kept(run: Run, plan: ExpirePlan) -> None:
+    if plan.needed:
+        times = [format_asctime(one.id.end) for one in plan.needed]
+        lines = ("There are backup set(s) at time(s):", *times)
+        run.sink.tell(warning("\n".join((*lines, "Which can't be deleted because newer sets depend on them."))))
+    if plan.active_is_old:
+        run.sink.tell(
+            warning(
+                "Current active backup chain is older than specified time.  However, it will not be deleted.  "
+                "To remove all your backups, manually purge the repository."
+            )
+        )
+
+
+def _ends(chains: Sequence[BackupChain]) -> list[str]:
+    return [format_asctime(chain.end) for chain in reversed(chains)]
+
+
+def _report_found(run: Run, chains: Sequence[BackupChain]) -> None:
+    run.sink.tell(notice(f"Need to use '{run.command.action.value} --force' to actually delete."))
+    found = "Found old backup chain(s) at the following time:"
+    run.sink.tell(notice("\n".join((found, *_ends(chains), _RERUN))))
+
+
+def _report_deletion(run: Run, chains: Sequence[BackupChain]) -> None:
+    run.sink.tell(notice("\n".join(("Deleting backup chain(s) at time:", *_ends(chains)))))
+    whole = run.command.action is not Action.REMOVE_INCREMENTALS
+    for chain in chains:
+        what = "complete" if whole else "any incremental"
+        ending = "" if whole else "rooted at "
+        run.sink.tell(notice(f"Deleting {what} signature chain {ending}{format_asctime(chain.end)}"))
+    for chain in chains:
+        what = "complete" if whole else "any incremental"
+        ending = "" if whole else "rooted at "
+        run.sink.tell(notice(f"Deleting {what} backup chain {ending}{format_asctime(chain.end)}"))
+
+
+def _delete(run: Run, removals: Sequence[Removal]) -> None:
+    if not run.command.options.dry_run:
+        carry_out_removals(run.repository, run.repository.collection(), removals)
