@@ -10,11 +10,9 @@ import argparse
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +22,13 @@ from tests.support.gnupg import SYMMETRIC_PASSPHRASE, GnupgHome, gnupg_home, sec
 from tests.support.golden import ARCHIVES, TREES, About, load_states, save_states
 from tests.support.golden_rewrites import to_gnu_dialect, to_rabin_karp_signatures
 from tests.support.golden_tree import STEPS, GoldenTree, build_step
+from tests.support.interruption import kill_after_volumes
 from tests.support.programs import Program, Workspace
 from tests.support.tree import Snapshot, snapshot
 
 PREFIXES = ("--file-prefix", "all.", "--file-prefix-manifest", "m-", "--file-prefix-archive", "v-",
             "--file-prefix-signature", "s-")  # fmt: skip
 GZIP = ("--no-encryption",)
-INTERRUPTIONS_TRIED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +117,9 @@ class Kitchen:
 
     def interrupt(self, step: int) -> None:
         """Kills the program when two volumes of the set are complete and the third is on its way."""
-        kept = self.workspace.path("before-interruption")
-        for name in (b"target", b"archive"):
-            shutil.copytree(self.workspace.path(name), os.path.join(kept, name))
-        for _ in range(INTERRUPTIONS_TRIED):
-            if self._kill_during(step):
-                return
-            for name in (b"target", b"archive"):
-                shutil.rmtree(self.workspace.path(name))
-                shutil.copytree(os.path.join(kept, name), self.workspace.path(name))
-        raise SystemExit("The interruption always came too early or too late")
-
-    def _kill_during(self, step: int) -> bool:
-        process = self.workspace.start(self.program, *self.arguments(step), cwd=self.workspace.folder)
-        while process.poll() is None and self._volumes_recorded() < 2:
-            time.sleep(0.0005)
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
-        process.communicate()
+        kill_after_volumes(self.workspace, self.program, *self.arguments(step), cwd=self.workspace.folder)
         for leftover in Path(os.fsdecode(self.workspace.archive_dir)).rglob("duplicity-*-tempdir"):
             shutil.rmtree(leftover)
-        volumes = [name for name in os.listdir(self.workspace.path("target")) if b"inc" in name and b".vol" in name]
-        return self._volumes_recorded() == 2 and len(volumes) == 2
-
-    def _volumes_recorded(self) -> int:
-        partial = list(Path(os.fsdecode(self.workspace.archive_dir)).rglob("*.manifest.part"))
-        return partial[0].read_bytes().count(b"Hash SHA1") if partial else 0
 
 
 def make(recipe: Recipe, producer: str, command: str) -> None:
@@ -155,7 +131,7 @@ def make(recipe: Recipe, producer: str, command: str) -> None:
         workspace = Workspace.below(os.fsencode(scratch), gnupg_home=home.path)
         encrypted = "--no-encryption" not in recipe.options
         passphrase = ("" if recipe.encrypt_option else SYMMETRIC_PASSPHRASE) if encrypted else None
-        kitchen = Kitchen(recipe, Program(producer, tuple(shlex.split(command))), home,
+        kitchen = Kitchen(recipe, Program(producer, _absolute(command)), home,
                           workspace.with_passphrase(passphrase))  # fmt: skip
         times = _cook(kitchen, ARCHIVES / producer)
         _serve(kitchen, folder, times, passphrase)
@@ -222,6 +198,15 @@ def _record_states(path: Path, states: list[Snapshot]) -> None:
             return
     path.parent.mkdir(parents=True, exist_ok=True)
     save_states(path, states)
+
+
+def _absolute(command: str) -> tuple[str, ...]:
+    """The command with its program found now: it will run in another folder."""
+    program, *words = shlex.split(command)
+    found = shutil.which(program)
+    if found is None:
+        raise SystemExit(f"{program} is not a program")
+    return (os.path.abspath(found), *words)
 
 
 def _version(program: Program) -> str:

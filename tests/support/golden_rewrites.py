@@ -74,4 +74,4 @@ def _rdiff_signature(path: Path, block_bytes: int) -> bytes:
 
 
 def _end_time(path: Path) -> str:
-    return TIME.findall(path.name)[-1]
+    return str(TIME.findall(path.name)[-1])
