@@ -211,8 +211,7 @@ class Sink(Generic[T, R]):
         try:
             self._channel.put(item)
         except Cancelled:
-            if not self._task.running:
-                self._task.join()
+            self._task.join()  # either it has failed, or it meets the same end
             raise
 
     def finish(self) -> R:
@@ -235,7 +234,8 @@ class Crew:
     def __init__(self) -> None:
         self._cancels: list[Callable[[], None]] = []
         self._tasks: list[Task[None]] = []
-        self._sinks: list[Callable[[], None]] = []
+        self._waits: list[Callable[[], None]] = []
+        self._last: list[Callable[[], None]] = []
         self._cancelled = threading.Event()
 
     def __enter__(self) -> Self:
@@ -247,8 +247,10 @@ class Crew:
             cancel()
         for task in self._tasks:
             task.join()
-        for wait in self._sinks:
+        for wait in self._waits:
             wait()
+        for call in self._last:
+            call()
 
     def pool(self, things: Iterable[T]) -> Pool[T]:
         """A pool that is cancelled when the block is left."""
@@ -280,8 +282,18 @@ class Crew:
                 raise
 
         sink = Sink(channel, spawn(consume, name=name))
-        self._sinks.append(sink.wait)
+        self._waits.append(sink.wait)
         return sink
+
+    def background(self, function: Callable[[], R], *, name: str) -> Task[R]:
+        """A call in a thread of its own that is waited for, whatever it raises, when the block is left."""
+        task = spawn(function, name=name)
+        self._waits.append(task.wait)
+        return task
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Has something done when the block is left and all threads have ended."""
+        self._last.append(call)
 
     def ahead(self, items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
         """The same items, produced in a thread of its own up to `depth` ahead of the reader."""

@@ -95,11 +95,11 @@ def test_an_error_in_a_worker_reaches_the_reader_and_nobody_hangs() -> None:
             raise ValueError("three")
         return number
 
-    seen = []
-    with Crew() as crew, pytest.raises(ValueError, match="three"):
-        for number in crew.ordered_map(fail_at_three, range(10**9), workers=2, name="map"):
-            seen.append(number)
-    assert seen == [0, 1, 2]
+    with Crew() as crew:
+        results = crew.ordered_map(fail_at_three, range(10**9), workers=2, name="map")
+        assert [next(results), next(results), next(results)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="three"):
+            next(results)
 
 
 def test_cancelled_is_never_taken_for_a_normal_end() -> None:

@@ -1,5 +1,7 @@
 """Volumes are cut where exact sizes say so, whoever is faster."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +44,7 @@ def test_cuts_do_not_depend_on_when_sizes_become_known(sizes: list[int]) -> None
 @given(st.lists(st.integers(min_value=1, max_value=1100), max_size=200))
 def test_no_volume_exceeds_its_limit(sizes: list[int]) -> None:
     borders = [0, *cuts(sizes, known_at_once=True), len(sizes)]
-    for begin, end in zip(borders, borders[1:], strict=False):
+    for begin, end in itertools.pairwise(borders):
         deflated = sum(sizes[begin:end])
         assert deflated + 200 + deflated // 1000 <= 30000
 

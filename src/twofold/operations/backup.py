@@ -6,23 +6,25 @@ manifest; an interruption before leaves a set that nobody takes for a backup.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twofold.collection.chains import SignatureChain
 from twofold.collection.collection import Collection
-from twofold.concurrency import Crew, spawn
+from twofold.concurrency import Crew
 from twofold.envelope.protocol import Opened
 from twofold.errors import NoSignatures, UserError
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName
 from twofold.model.times import Clock, SystemClock
-from twofold.monitor import Monitor, VolumeDone
+from twofold.monitor import Monitor, Note, VolumeDone
 from twofold.operations.known_state import open_known_state, state_identity
 from twofold.pipeline.chunks import SLACK, ChunkBuilder, chunk_capacity
 from twofold.pipeline.compare import Change, Check, Gone, Keep, Leave, Same, Store, compare
 from twofold.pipeline.entries import EntryMaker
-from twofold.pipeline.known import KnownTree, StateWriter
+from twofold.pipeline.known import FIELDS, SIZE, DamagedState, KnownTree, StateWriter
 from twofold.pipeline.lookup import SignatureLookup
 from twofold.pipeline.pack import Packer, PackOptions
 from twofold.pipeline.seal import Volume, VolumeSealer, press
@@ -61,12 +63,16 @@ class BackupOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackupPlan:
-    """A full backup (`chain` is None) or the next increment of a chain."""
+    """A full backup (`chain` is None) or the next increment of a chain.
+
+    `taken` are the times of sets that are there already, in seconds since 1970: a full backup must not replace one.
+    """
 
     kind: SetKind
     chain: SignatureChain | None
     reason: str | None = None
     is_warning: bool = False
+    taken: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +89,20 @@ class BackupSummary:
 
 def plan_backup(collection: Collection, *, asked: SetKind | None, options: BackupOptions) -> BackupPlan:
     """What kind of backup to make; `asked` is None when either is welcome. Raises NoSignatures."""
+    full = BackupPlan(SetKind.FULL, None, taken=frozenset(each.id.end for each in collection.sets))
     if asked is SetKind.FULL:
-        return BackupPlan(SetKind.FULL, None)
+        return full
     active = collection.active
     if active is None:
         if asked is SetKind.INCREMENTAL:
             raise NoSignatures(
                 "Unable to start incremental backup.  Old signatures not found and incremental specified"
             )
-        return BackupPlan(SetKind.FULL, None, "No signatures found, switching to full backup.")
+        return replace(full, reason="No signatures found, switching to full backup.")
     if options.full_before is not None and active.chain.start < options.full_before:
-        return BackupPlan(SetKind.FULL, None, "Last full backup is too old, forcing full backup")
+        return replace(full, reason="Last full backup is too old, forcing full backup")
     if options.full_after is not None and len(active.chain.increments) >= options.full_after:
-        return BackupPlan(SetKind.FULL, None, "Latest chain has too many incrementals, forcing full backup")
+        return replace(full, reason="Latest chain has too many incrementals, forcing full backup")
     return BackupPlan(SetKind.INCREMENTAL, active.signatures)
 
 
@@ -126,6 +133,12 @@ def backup(
             source, repository, known, openers, set_id=set_id, plan=plan, options=options, check=check, monitor=monitor
         )
         return run.carry_out(began, clock)
+    except DamagedState as error:
+        repository.archive_dir.remove(os.path.basename(repository.archive_dir.state_path))
+        raise UserError(
+            f"The state file in the archive directory was damaged ({error}) and has been removed. Run the same "
+            "command again: it is made anew from the signatures"
+        ) from error
     finally:
         if known is not None:
             known.close()
@@ -134,6 +147,8 @@ def backup(
 def _new_set(plan: BackupPlan, clock: Clock) -> SetId:
     now = int(clock.now())
     if plan.chain is None:
+        while now in plan.taken:
+            now += 1
         return SetId(now)
     previous = plan.chain.end
     if now <= previous - _WAIT:
@@ -162,21 +177,22 @@ def _openers(repository: Repository, chain: SignatureChain | None) -> list[Calla
 def _count(source: SourceTree, known: KnownTree | None, set_id: SetId, *, began: float, clock: Clock) -> BackupSummary:
     """A dry run: what would be looked at, without reading a file."""
     tally = Tally()
-    for step in compare(source, known):
-        match step:
-            case Same():
-                tally.same(step.entries, step.size)
-            case Store():
-                for at in step.indexes:
-                    tally.new(step.work.stats[at].st_size)
-            case Change():
-                tally.changed(step.work.stats[step.at].st_size)
-            case Check():
-                tally.same(1, step.work.stats[step.at].st_size)
-            case Gone():
-                tally.deleted += 1
-            case Keep() | Leave():
-                pass
+    with closing(compare(source, known)) as steps:
+        for step in steps:
+            match step:
+                case Same():
+                    tally.same(step.entries, step.size)
+                case Store():
+                    for at in step.indexes:
+                        tally.new(step.work.packed[at * FIELDS + SIZE])
+                case Change():
+                    tally.changed(step.work.packed[step.at * FIELDS + SIZE])
+                case Check():
+                    tally.same(1, step.work.packed[step.at * FIELDS + SIZE])
+                case Gone():
+                    tally.deleted += 1
+                case Keep() | Leave():
+                    pass
     return BackupSummary(set_id, began, clock.now(), tally)
 
 
@@ -210,27 +226,34 @@ class _Run:
     def carry_out(self, began: float, clock: Clock) -> BackupSummary:
         repository, options = self._repository, self._options
         repository.envelope.prepare(3, repository.staging_directory())  # the first volume, the signatures, the manifest
-        state = StateWriter(repository.archive_dir.state_path)
-        changes = ChangeList(repository.archive_dir.path, wanted=options.record_changes)
-        signatures = SignatureFiles(repository)
-        manifest = ManifestFiles(repository, self._set_id, hostname=options.hostname, source=options.source_name)
-        lookup = SignatureLookup(self._openers, monitor=self._monitor)
-        try:
-            with Crew() as crew:
-                tally, root = self._run(crew, state, changes, signatures, manifest, lookup)
+        with ExitStack() as cleanup:
+            state = StateWriter(repository.archive_dir.state_path)
+            cleanup.callback(state.abort)
+            changes = ChangeList(repository.archive_dir.path, wanted=options.record_changes)
+            cleanup.callback(changes.close)
+            signatures = SignatureFiles(repository)
+            cleanup.callback(signatures.abort)
+            manifest = ManifestFiles(repository, self._set_id, hostname=options.hostname, source=options.source_name)
+            cleanup.callback(manifest.close)
+            lookup = SignatureLookup(self._openers, monitor=self._monitor)
+            cleanup.callback(lookup.close)
+            # Last in, first out: the threads end before anything that they use is taken away.
+            tally, root = self._run(cleanup.enter_context(Crew()), state, changes, signatures, manifest, lookup)
             ended = clock.now()
             if not self._stored_bytes:
                 return BackupSummary(self._set_id, began, ended, tally, skipped=True)
             signatures.commit(self._set_id)
             manifest.commit(changes)
-            state.finish(root, state_identity(repository, self._plan.chain, self._set_id))
+            self._keep_state(state, root)
             return BackupSummary(self._set_id, began, ended, tally, self._stored_bytes)
-        finally:
-            lookup.close()
-            manifest.close()
-            signatures.abort()
-            changes.close()
-            state.abort()
+
+    def _keep_state(self, state: StateWriter, root: int) -> None:
+        """The backup is there; what only makes the next one faster may fail."""
+        try:
+            state.finish(root, state_identity(self._repository, self._plan.chain, self._set_id))
+        except OSError as error:
+            text = f"The state file cannot be written ({error.strerror or error}); the next backup will take longer"
+            self._monitor.report(Note(text, warning=True))
 
     def _run(
         self,
@@ -257,14 +280,18 @@ class _Run:
         )
         signer = Signer(sink.put, state, set_number=len(self._openers), known=self._known, changes=changes.add)
         sealer = VolumeSealer(envelope, self._repository.staging_directory, pool, volume_size=options.volume_size)
+        crew.afterwards(sealer.close)
         packed = crew.ahead(packer.chunks(compare(self._source, self._known)), depth=_DEPTH, name="pack")
         signed = crew.ahead(signer.sign(packed), depth=_DEPTH, name="sign")
         pressed = press(signed, envelope, ledger, workers=options.workers, crew=crew)
-        checking = spawn(self._check, name="check the target") if self._check is not None else None
+        checking = crew.background(self._check, name="check the target") if self._check is not None else None
         for volume in crew.ahead(sealer.seal(pressed), depth=1, name="seal"):
             if checking is not None:
                 checking.join()
             self._store(volume, manifest)
+            sealer.stored(volume)
+        if checking is not None:
+            checking.join()
         sink.finish()
         return packer.tally, signer.root_record
 

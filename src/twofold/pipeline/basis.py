@@ -10,6 +10,7 @@ import heapq
 import stat
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -61,8 +62,11 @@ def read_entries(opened: Opened, number: int, *, monitor: Monitor) -> Iterator[S
 
 def current_entries(openers: Sequence[Callable[[], Opened]], *, monitor: Monitor) -> Iterator[StoredEntry]:
     """The state at the end of a chain: for each path that exists, the newest word on it, in archive order."""
-    opened = [opener() for opener in openers]
-    try:
+    with ExitStack() as closing:
+        opened = []
+        for opener in openers:
+            opened.append(opener())
+            closing.callback(opened[-1].close)
         files = [read_entries(each, number, monitor=monitor) for number, each in enumerate(opened)]
         merged = heapq.merge(*files, key=itemgetter(0, 1)) if len(files) > 1 else files[0]
         last: bytes | None = None
@@ -72,9 +76,6 @@ def current_entries(openers: Sequence[Callable[[], Opened]], *, monitor: Monitor
             last = entry.key
             if entry.member.action is not Action.DELETED:
                 yield entry
-    finally:
-        for each in opened:
-            each.close()
 
 
 class _Directory:

@@ -11,11 +11,11 @@ from twofold.errors import MissingVolume, TwofoldError
 from twofold.format.sigtar import SigMember
 from twofold.model.backup import Wrapping
 from twofold.model.relpath import order_key
-from twofold.monitor import Monitor
+from twofold.monitor import Monitor, Note
 from twofold.pipeline.basis import read_entries
 from twofold.pipeline.fetch import NeededVolume, VolumeFetcher, needed_volumes
 from twofold.pipeline.replay import FileHistory, SetReader, merge_sets
-from twofold.repository.manifests import load_manifest
+from twofold.repository.manifests import load_manifest, load_remote_manifest
 from twofold.repository.repository import Repository
 
 
@@ -49,9 +49,27 @@ def plan_reading(repository: Repository, sets: Iterable[BackupSet], *, within: b
     """Which volumes hold `within`, all for the root. Raises what loading a manifest raises."""
     planned = []
     for backup_set in sets:
-        manifest = load_manifest(repository, backup_set)
-        planned.append((backup_set, tuple(needed_volumes(backup_set, manifest, within=within))))
+        needed = needed_volumes(backup_set, load_manifest(repository, backup_set), within=within)
+        if not all(volume.candidates for volume in needed):
+            needed = _by_the_target(repository, backup_set, within) or needed
+        planned.append((backup_set, tuple(needed)))
     return ReadingPlan(tuple(planned), within)
+
+
+def _by_the_target(repository: Repository, backup_set: BackupSet, within: bytes) -> list[NeededVolume] | None:
+    """Where volumes are missing by the cached manifest: those of the one at the target, if all of them are there."""
+    if not backup_set.local_manifests:
+        return None
+    try:
+        needed = needed_volumes(backup_set, load_remote_manifest(repository, backup_set), within=within)
+    except TwofoldError:
+        return None  # the missing volumes are what will be told
+    if not all(volume.candidates for volume in needed):
+        return None
+    name = backup_set.local_manifests[0].name
+    text = f"The cached manifest {name} lists volumes that do not exist; the one at the target is used instead"
+    repository.monitor.report(Note(text, warning=True))
+    return needed
 
 
 def require_volumes(plan: ReadingPlan, repository: Repository) -> None:

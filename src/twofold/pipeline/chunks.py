@@ -7,13 +7,14 @@ from typing import Final
 
 from twofold.concurrency import Pool
 from twofold.format.manifest import BlockPosition
-from twofold.format.tar_writer import padding, tail
+from twofold.format.tar_writer import RECORD, padding, tail
 from twofold.pipeline.members import Chunk, Member
 from twofold.pipeline.volumes import VolumeMeter
 
 LARGEST_CHUNK: Final = 1 << 20
 SMALLEST_CHUNK: Final = 1 << 17
 SLACK: Final = 1 << 17
+MOST_NOTED: Final = 4096
 
 
 def chunk_capacity(volume_size: int) -> int:
@@ -34,6 +35,7 @@ class ChunkBuilder:
         self._number = 0
         self._volume = 1
         self._volume_length = 0
+        self._weight = 0
         self.read_bytes = 0
         self.chunk = Chunk(0, 1, pool.take())
         self.view = memoryview(self.chunk.buffer)
@@ -42,19 +44,29 @@ class ChunkBuilder:
         """Gives the current chunk away and takes a fresh one with room for an entry of `needed` bytes."""
         if self.chunk.used or self.chunk.members:
             yield self._close()
-        if not self._meter.fits(max(self.capacity, needed)):
-            yield self._end_volume()
-        self._open()
+            if self._volume_length and not self._meter.fits(max(self.capacity, needed)):
+                yield self._end_volume()
+            self._open()
         if len(self.chunk.buffer) < needed:
             # An entry with huge extended attributes: this buffer grows for once, and stays with the pool.
             self.view.release()
             self.chunk.buffer.extend(bytes(needed - len(self.chunk.buffer)))
             self.view = memoryview(self.chunk.buffer)
 
+    def note(self, member: Member, weight: int) -> Iterator[Chunk]:
+        """Adds what has no bytes in the chunk, but keeps `weight` entries in memory until the chunk has been signed.
+
+        Where nothing changes no chunk would ever be full, so they are given away by weight, too.
+        """
+        self.chunk.members.append(member)
+        self._weight += weight
+        if self._weight >= MOST_NOTED:
+            yield from self.turn_over(0)
+
     def finish(self) -> Iterator[Chunk]:
         """The rest, with the end of the last volume."""
         chunk = self.chunk
-        if chunk.used + 10240 > len(chunk.buffer):
+        if chunk.used + RECORD > len(chunk.buffer):
             yield self._close()
             self._open()
             chunk = self.chunk
@@ -93,6 +105,7 @@ class ChunkBuilder:
 
     def _open(self) -> None:
         self._number += 1
+        self._weight = 0
         self.chunk = Chunk(self._number, self._volume, self._pool.take())
         self.view = memoryview(self.chunk.buffer)
 
@@ -100,7 +113,8 @@ class ChunkBuilder:
         chunk = self.chunk
         chunk.read_bytes = self.read_bytes
         self._volume_length += chunk.used
-        self._meter.add(chunk.number, chunk.used)
+        if chunk.used:
+            self._meter.add(chunk.number, chunk.used)
         self.view.release()
         return chunk
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -184,7 +184,7 @@ class _Verdict(Enum):
     CHECK = auto()
 
 
-def compare(source: SourceTree, known: KnownTree | None) -> Iterator[Step]:
+def compare(source: SourceTree, known: KnownTree | None) -> Generator[Step, None, None]:
     """Every difference between the source and what is known, in archive order (everything is new without `known`).
 
     Raises DamagedState when a record of `known` is damaged, UserError when the root cannot be listed.

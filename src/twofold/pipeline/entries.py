@@ -8,14 +8,17 @@ from typing import Final
 
 from twofold import rsync
 from twofold.errors import CorruptSignature
+from twofold.format.records import LARGEST_ATTRIBUTES
 from twofold.model.entry import Entry, Kind
+from twofold.monitor import Problem
 from twofold.pipeline.compare import Work
 from twofold.pipeline.lookup import KnownFile
-from twofold.tree.metadata import holes_of, read_xattrs, read_xattrs_below
+from twofold.tree.metadata import Xattrs, holes_of, read_xattrs, read_xattrs_below
 from twofold.tree.owners import Owners
 from twofold.tree.scan import SourceTree
 
 _BLOCK: Final = 1 << 20
+_RECORD: Final = 32  # more than a record has around name and value
 KINDS: Final = {
     stat.S_IFREG: Kind.REGULAR,
     stat.S_IFDIR: Kind.DIRECTORY,
@@ -51,6 +54,7 @@ class EntryMaker:
             work.refresh(at, found)
         if self._may_change_unseen(found):
             work.distrust(at)
+        xattrs = self._storable(path, read_xattrs(descriptor))
         holes = holes_of(descriptor, found.st_size, blocks=found.st_blocks) if found.st_size else ()
         return Entry(
             Kind.REGULAR,
@@ -64,7 +68,7 @@ class EntryMaker:
             found.st_size,
             b"",
             (0, 0),
-            read_xattrs(descriptor),
+            xattrs,
             None,
             self.links_to(found, path) if found.st_nlink > 1 else None,
             holes,
@@ -76,12 +80,17 @@ class EntryMaker:
         """The entry of anything but a regular file. Raises OSError."""
         found = work.stats[at]
         kind = KINDS[stat.S_IFMT(found.st_mode)]
-        name = work.names[at]
-        target = os.readlink(name, dir_fd=work.fd) if kind is Kind.SYMLINK else b""
-        if work.fd < 0:
-            xattrs = read_xattrs(self._source.root, follow=True)
-        else:
-            xattrs = read_xattrs_below(name, dir_fd=work.fd)
+        target = os.readlink(work.names[at], dir_fd=work.fd) if kind is Kind.SYMLINK else b""
+        if self._may_change_unseen(found):
+            work.distrust(at)
+        try:
+            xattrs = self._storable(path, self._xattrs_of_other(work, at))
+        except OSError as error:
+            if kind is not Kind.DIRECTORY:
+                raise
+            # Without its entry, nothing below a directory could be restored where it belongs.
+            self._source.report(Problem(path, f"its extended attributes cannot be read: {error.strerror}"))
+            xattrs = ()
         return Entry(
             kind,
             found.st_mode & 0o7777,
@@ -98,9 +107,21 @@ class EntryMaker:
             None,
             None,
             (),
-            found.st_ctime_ns,
+            found.st_ctime_ns if work.trusted(at) else 0,
             found.st_ino,
         )
+
+    def _xattrs_of_other(self, work: Work, at: int) -> Xattrs:
+        if work.fd < 0:
+            return read_xattrs(self._source.root, follow=True)
+        return read_xattrs_below(work.names[at], dir_fd=work.fd)
+
+    def _storable(self, path: bytes, xattrs: Xattrs) -> Xattrs:
+        """The attributes, unless no reader would take so many of them."""
+        if not xattrs or sum(len(name) + len(value) + _RECORD for name, value in xattrs) < LARGEST_ATTRIBUTES:
+            return xattrs
+        self._source.report(Problem(path, "its extended attributes are too large; it is stored without them"))
+        return ()
 
     def links_to(self, found: os.stat_result, path: bytes) -> bytes:
         """The first path of the hard link group that `path` belongs to; itself if it is the first that is met."""
@@ -119,17 +140,25 @@ class EntryMaker:
         entry = known.entry
         if kind is not entry.kind:
             return False
-        if kind is Kind.SYMLINK:
-            return os.readlink(work.names[at], dir_fd=work.fd) == entry.target
-        if kind in _DEVICES:
-            return (os.major(found.st_rdev), os.minor(found.st_rdev)) == entry.device
         if kind is not Kind.REGULAR:
-            return False
+            return self._same_other(work, at, entry)
         descriptor = self._source.open_file(work.fd, work.names[at])
         try:
             return self._same_regular(work, at, path, known, descriptor)
         finally:
             os.close(descriptor)
+
+    def _same_other(self, work: Work, at: int, entry: Entry) -> bool:
+        found = work.stats[at]
+        if entry.kind is Kind.SYMLINK and os.readlink(work.names[at], dir_fd=work.fd) != entry.target:
+            return False
+        if entry.kind in _DEVICES and (os.major(found.st_rdev), os.minor(found.st_rdev)) != entry.device:
+            return False
+        if entry.mtime_exact and self._xattrs_of_other(work, at) != entry.xattrs:
+            return False
+        if self._may_change_unseen(found):
+            work.distrust(at)
+        return True
 
     def _same_regular(self, work: Work, at: int, path: bytes, known: KnownFile, descriptor: int) -> bool:
         found = os.fstat(descriptor)

@@ -12,6 +12,7 @@ little-endian (docs/design.md, "The state file"):
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -32,6 +33,7 @@ OFFSET_BITS: Final = 44
 _HEADER: Final = struct.Struct("<IIIQ")
 _TRAILER: Final = struct.Struct("<QII")
 _WRAP: Final = 1 << 63
+_BATCH: Final = 8192
 _SWAP: Final = sys.byteorder == "big"
 
 
@@ -47,6 +49,13 @@ def split_location(where: int) -> tuple[int, int]:
 
 def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
     """FIELDS numbers an entry, in the order of the constants above."""
+    packed = array("q")
+    for start in range(0, len(stats), _BATCH):  # numbers in a list take five times the room
+        packed.extend(_flat(stats[start : start + _BATCH]))
+    return packed
+
+
+def _flat(stats: Sequence[os.stat_result]) -> list[int]:
     flat: list[int] = []
     for found in stats:
         inode = found.st_ino
@@ -59,7 +68,7 @@ def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
             found.st_ctime_ns,
             inode if inode < _WRAP else inode - 2 * _WRAP,
         )
-    return array("q", flat)
+    return flat
 
 
 class KnownDirectory(NamedTuple):
@@ -98,17 +107,22 @@ class StateWriter:
         self._file = os.fdopen(os.open(self._temporary, flags, 0o600), "wb", buffering=1 << 20)
         self._file.write(MAGIC)
         self._offset = len(MAGIC)
+        self._finished = False
 
     def write(self, record: KnownDirectory) -> int:
         """Appends one record and gives its offset."""
         arrays = (record.stats, record.locations, record.children)
         if _SWAP:
             arrays = tuple(_swapped(each) for each in arrays)  # type: ignore[assignment]
-        body = b"".join((record.names, *(each.tobytes() for each in arrays)))
+        views = [memoryview(record.names), *(memoryview(each).cast("B") for each in arrays if each)]
         offset = self._offset
-        length = _HEADER.size + len(body)
-        self._file.write(_HEADER.pack(len(record.locations), len(record.names), zlib.crc32(body), length))
-        self._file.write(body)
+        length = _HEADER.size + sum(map(len, views))
+        crc = 0
+        for view in views:
+            crc = zlib.crc32(view, crc)
+        self._file.write(_HEADER.pack(len(record.locations), len(record.names), crc, length))
+        for view in views:
+            self._file.write(view)
         self._offset += length
         return offset
 
@@ -121,11 +135,16 @@ class StateWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         os.replace(self._temporary, self._path)
+        self._finished = True
 
     def abort(self) -> None:
         """Removes what has been written, unless it was finished; may be called twice."""
-        if not self._file.closed:
-            self._file.close()
+        if self._finished:
+            return
+        self._finished = True
+        with contextlib.suppress(OSError):
+            self._file.close()  # on a full disk it cannot write what is left in its buffer
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self._temporary)
 
 

@@ -59,6 +59,11 @@ class ForwardBytes:
         self._position += len(data)
         return data
 
+    def trim(self) -> None:
+        """Lets go of what has been read: going back to it is no longer possible."""
+        del self._buffer[: self._position - self._base]
+        self._base = self._position
+
     def close(self) -> None:
         self._opened.close()
 
@@ -98,6 +103,8 @@ class SignatureLookup:
         if member is None or member.fault is not None or member.path != path:
             return None
         signature = reader.read_all(LARGEST_SIGNATURE) if member.action is Action.SIGNATURE else b""
+        if len(signature) > _SKIP:
+            file.trim()
         return KnownFile(member.entry, signature)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,7 @@ from twofold.pipeline.blocks import STRONG_LENGTH, block_length
 from twofold.pipeline.chunks import ChunkBuilder
 from twofold.pipeline.compare import Change, Check, Gone, Keep, Leave, Same, Step, Store, Work
 from twofold.pipeline.entries import EntryMaker
+from twofold.pipeline.known import FIELDS, MODE, SIZE
 from twofold.pipeline.lookup import KnownFile, SignatureLookup
 from twofold.pipeline.members import (
     Chunk,
@@ -42,6 +44,8 @@ from twofold.tree.scan import SourceTree
 # Room for the usual header in front of the data: one block each for the extended header, its records, the header.
 _USUAL_HEADER: Final = 1536
 _LONGEST_HEADER: Final = 16384
+# What is held of an unchanged directory takes as much memory as that many of its entries.
+_DIRECTORY_WEIGHT: Final = 8
 _ROOM: Final = _LONGEST_HEADER + PART_SIZE + 512
 _KIND: Final = rsync.SignatureKind.BLAKE2_RABIN_KARP
 
@@ -79,16 +83,17 @@ class Packer:
         self._monitor = monitor
         self.tally = Tally()
 
-    def chunks(self, steps: Iterator[Step]) -> Iterator[Chunk]:
-        """All chunks of the backup, the last one closing the last volume."""
-        for step in steps:
-            if type(step) is Store:
-                for at in step.indexes:
-                    yield from self._store(step.work, at)
-            elif type(step) is Same:
-                self.tally.same(step.entries, step.size)
-            else:
-                yield from self._take(step)
+    def chunks(self, steps: Generator[Step, None, None]) -> Iterator[Chunk]:
+        """All chunks of the backup, the last one closing the last volume. Closes `steps`, and with it directories."""
+        with closing(steps):
+            for step in steps:
+                if type(step) is Store:
+                    for at in step.indexes:
+                        yield from self._store(step.work, at)
+                elif type(step) is Same:
+                    self.tally.same(step.entries, step.size)
+                else:
+                    yield from self._take(step)
         if not (self._options.skip_empty and self.tally.stored == 0):
             yield from self._builder.finish()
 
@@ -101,17 +106,16 @@ class Packer:
             case Gone():
                 yield from self._remove(step)
             case Leave():
-                self._builder.chunk.members.append(FinishedDirectory(step.work))
+                yield from self._builder.note(FinishedDirectory(step.work), len(step.work.names) + _DIRECTORY_WEIGHT)
             case Keep():
-                self._builder.chunk.members.append(KeptDirectory(step.work, step.at, step.offset))
+                yield from self._builder.note(KeptDirectory(step.work, step.at, step.offset), 1)
 
     # ---- entries -----------------------------------------------------------------------------------------------------
 
     def _store(self, work: Work, at: int) -> Iterator[Chunk]:
-        found = work.stats[at]
         path = work.prefix + work.names[at]
-        if not stat.S_ISREG(found.st_mode):
-            yield from self._store_other(work, at, path)
+        if not stat.S_ISREG(work.packed[at * FIELDS + MODE]):
+            yield from self._store_other(work, at, path, known=None)
             return
         builder = self._builder
         if builder.chunk.used + _ROOM > builder.capacity:
@@ -120,11 +124,13 @@ class Packer:
         if descriptor < 0:
             return
         try:
-            yield from self._store_regular(work, at, path, descriptor)
+            yield from self._store_regular(work, at, path, descriptor, known=None)
         finally:
             os.close(descriptor)
 
-    def _store_regular(self, work: Work, at: int, path: bytes, descriptor: int) -> Iterator[Chunk]:
+    def _store_regular(
+        self, work: Work, at: int, path: bytes, descriptor: int, *, known: Change | None
+    ) -> Iterator[Chunk]:
         """A regular file as a whole copy. There is room in the chunk for a small one."""
         builder = self._builder
         try:
@@ -132,7 +138,7 @@ class Packer:
             data_at = builder.chunk.used + _USUAL_HEADER
             count = _fill(descriptor, builder.view[data_at : data_at + PART_SIZE])
         except OSError as error:
-            self._unreadable(work, at, path, error, known=None)
+            self._unreadable(work, at, path, error, known=known)
             return
         builder.read_bytes += count
         if count == PART_SIZE:
@@ -182,14 +188,14 @@ class Packer:
         self._cut_short(work, at, path, pieces.problem)
         return pieces.size
 
-    def _store_other(self, work: Work, at: int, path: bytes) -> Iterator[Chunk]:
+    def _store_other(self, work: Work, at: int, path: bytes, *, known: Change | None) -> Iterator[Chunk]:
         builder = self._builder
         if builder.chunk.used + _ROOM > builder.capacity:
             yield from builder.turn_over(_ROOM)
         try:
             entry = self._entries.other(work, at, path)
         except OSError as error:
-            self._unreadable(work, at, path, error, known=None)
+            self._unreadable(work, at, path, error, known=known)
             return
         metadata = metadata_of(entry)
         header = member_header(Action.SNAPSHOT, path, kind=entry.kind, metadata=metadata)
@@ -197,7 +203,7 @@ class Packer:
             yield from builder.turn_over(len(header) + 512)
         builder.add(header, 0, OtherFile(path, entry, metadata, work, at))
         builder.place(path, None)
-        self.tally.new(work.stats[at].st_size)
+        self.tally.new(work.packed[at * FIELDS + SIZE])
         self._stored(path, "new")
 
     def _remove(self, step: Gone) -> Iterator[Chunk]:
@@ -226,15 +232,15 @@ class Packer:
             return
         if same:
             work.locations[at] = step.where
-            self.tally.same(1, work.stats[at].st_size)
+            self.tally.same(1, work.packed[at * FIELDS + SIZE])
         else:
             yield from self._change(Change(*step))
 
     def _change(self, step: Change) -> Iterator[Chunk]:
         work, at = step.work, step.at
         path = work.prefix + work.names[at]
-        if not stat.S_ISREG(work.stats[at].st_mode):
-            yield from self._store_other(work, at, path)
+        if not stat.S_ISREG(work.packed[at * FIELDS + MODE]):
+            yield from self._store_other(work, at, path, known=step)
             return
         builder = self._builder
         if builder.chunk.used + _ROOM > builder.capacity:
@@ -244,27 +250,28 @@ class Packer:
             return
         try:
             known = self._lookup.find(step.where, path)
-            encoder = self._encoder(known, work.stats[at].st_size)
+            block_len = block_length(work.packed[at * FIELDS + SIZE], limit=self._options.largest_block)
+            encoder = self._encoder(known, block_len)
+            known = None  # its signature may be large, and the encoder has what it needs of it
             if encoder is None:
-                yield from self._store_regular(work, at, path, descriptor)
+                yield from self._store_regular(work, at, path, descriptor, known=step)
             else:
-                yield from self._store_difference(step, path, descriptor, encoder)
+                yield from self._store_difference(step, path, descriptor, encoder, block_len=block_len)
         finally:
             os.close(descriptor)
 
-    def _encoder(self, known: KnownFile | None, size: int) -> rsync.DeltaMaker | None:
+    def _encoder(self, known: KnownFile | None, block_len: int) -> rsync.DeltaMaker | None:
         """None when there is no signature that can be used: then the file is stored whole."""
         if known is None or known.entry.kind is not Kind.REGULAR:
             return None
         basis_size = known.entry.content.size if known.entry.content is not None else None
-        length = block_length(size, limit=self._options.largest_block)
         try:
-            return rsync.DeltaEncoder(known.signature, _KIND, length, STRONG_LENGTH, basis_size=basis_size)
+            return rsync.DeltaEncoder(known.signature, _KIND, block_len, STRONG_LENGTH, basis_size=basis_size)
         except CorruptSignature:
             return None
 
     def _store_difference(
-        self, step: Change, path: bytes, descriptor: int, encoder: rsync.DeltaMaker
+        self, step: Change, path: bytes, descriptor: int, encoder: rsync.DeltaMaker, *, block_len: int
     ) -> Iterator[Chunk]:
         work, at = step.work, step.at
         builder = self._builder
@@ -275,14 +282,13 @@ class Packer:
         except OSError as error:
             self._unreadable(work, at, path, error, known=step)
             return
-        source = DeltaSource(descriptor, encoder)
+        source = DeltaSource(descriptor, encoder, expected=entry.size or 0)
         source.feed(builder.view[data_at : data_at + count])
         if count < PART_SIZE and source.end() >= count:
             # Smaller than its difference, so stored whole: restoring starts here. To a person it has changed.
             yield from self._place_small(work, at, path, entry, data_at, count, known=True)
             self.tally.changed(count)
         else:
-            block_len = block_length(work.stats[at].st_size, limit=self._options.largest_block)
             yield from source.chunks(path, entry, block_len, builder)
             record = ContentRecord(block_len, source.size, source.digest)
             entry = entry._replace(size=source.size, content=record)

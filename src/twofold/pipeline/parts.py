@@ -20,6 +20,8 @@ _UNKNOWN: Final = bytes(32)
 # Room for a header in front of a part, extended records of a long path included.
 _HEADER_ROOM: Final = 16384
 _ROOM: Final = _HEADER_ROOM + PART_SIZE + 512
+# The last part has a content record more: two blocks, or three where there were no extended records.
+_RECORD_ROOM: Final = 2048
 
 
 def pending_content(block_len: int, size: int) -> bytes:
@@ -40,18 +42,19 @@ class PartWriter:
         self._part = 0
 
     def room(self) -> Iterator[Chunk]:
-        """Makes room for one more part."""
-        if self._builder.chunk.used + _ROOM + len(self._announced) > self._builder.capacity:
-            yield from self._builder.turn_over(_ROOM + len(self._announced))
+        """Makes room for one more part, whether it is the last or not."""
+        needed = max(_ROOM, self.expected_header() + _RECORD_ROOM + PART_SIZE + 512)
+        if self._builder.chunk.used + needed > self._builder.capacity:
+            yield from self._builder.turn_over(needed)
 
-    def expected_header(self) -> int:
-        """Where the next part's data should be read to, relative to the chunk's end, so as not to be moved."""
-        return len(self._header())
+    def expected_header(self, ahead: int = 0) -> int:
+        """How long the header of the next part (or one further `ahead`) is, if that part is not the last one."""
+        return len(self._header(self._part + 1 + ahead))
 
     def place(self, data_at: int) -> int:
         """A full part's data lie at `data_at`: completes the entry. Gives where they lie now."""
-        header = self._header()
         self._part += 1
+        header = self._header(self._part)
         data_at = self._move(data_at, PART_SIZE, len(header))
         self._builder.add(header, PART_SIZE, None)
         self._builder.place(self._path, self._part)
@@ -79,15 +82,15 @@ class PartWriter:
     def _announced_holes(self) -> bytes:
         return self._announced[: len(self._announced) - 117]
 
-    def _header(self) -> bytes:
+    def _header(self, part: int) -> bytes:
         return member_header(
             self._action,
             self._path,
             kind=Kind.REGULAR,
             metadata=self._metadata,
             size=PART_SIZE,
-            part=self._part + 1,
-            extra=self._announced if self._part == 0 else b"",
+            part=part,
+            extra=self._announced if part == 1 else b"",
         )
 
     def _move(self, data_at: int, size: int, header_length: int) -> int:
@@ -112,8 +115,7 @@ class FilePieces:
     def chunks(self, first_at: int) -> Iterator[Chunk]:
         """Lays all parts down; the first one's data lie at `first_at`, with nothing behind them in the chunk."""
         builder = self._builder
-        pending = builder.chunk.used + self._writer.expected_header() + PART_SIZE + 512 > len(builder.chunk.buffer)
-        if pending:
+        if self._writer.expected_header() > _HEADER_ROOM:
             first = bytes(builder.view[first_at : first_at + PART_SIZE])
             yield from self._writer.room()
             first_at = builder.chunk.used + self._writer.expected_header()
@@ -139,11 +141,10 @@ class FilePieces:
     def _read(self) -> tuple[int, list[int]]:
         """Reads as many parts as fit into the chunk with one call, each behind the room for its header."""
         builder = self._builder
-        header = self._writer.expected_header()
-        start = builder.chunk.used
-        # The last part's header may be larger by its record: keep that much free at the end.
-        number = max(1, (builder.capacity - start - _HEADER_ROOM) // (header + PART_SIZE))
-        slots = [start + header + index * (header + PART_SIZE) for index in range(number)]
+        slots = self._slots()
+        number = len(slots)
+        if self._has_grown():
+            return 0, slots
         views = [builder.view[slot : slot + PART_SIZE] for slot in slots]
         count = 0
         try:
@@ -161,6 +162,21 @@ class FilePieces:
             self.problem = error.strerror or str(error)
         return count, slots
 
+    def _slots(self) -> list[int]:
+        """Where the data of the next parts are to lie, as many as fit with room for the last one's record."""
+        builder = self._builder
+        header = self._writer.expected_header()
+        start = builder.chunk.used
+        number = max(1, (builder.capacity - start - _HEADER_ROOM) // (header + PART_SIZE))
+        # NB: a part number with one more digit may need a longer header, which would push data into what follows.
+        while number > 1 and self._writer.expected_header(number - 1) != header:
+            number -= 1
+        return [start + header + index * (header + PART_SIZE) for index in range(number)]
+
+    def _has_grown(self) -> bool:
+        """Whether as much has been read as there was at the beginning: a file that is always added to must end."""
+        return self._file.entry.size is not None and self.size >= self._file.entry.size > 0
+
     def _note(self, offsets: list[int], rest: int | None = None, digest_at: int | None = None) -> None:
         """Tells the signing stage where the data lie in this chunk."""
         if not offsets:
@@ -174,10 +190,13 @@ class FilePieces:
 class DeltaSource:
     """The delta of a changed file, made while the file is read."""
 
-    def __init__(self, descriptor: int, encoder: rsync.DeltaMaker) -> None:
+    def __init__(self, descriptor: int, encoder: rsync.DeltaMaker, *, expected: int) -> None:
+        """`expected` is the size of the file when it was opened: so much is read, and little that is added later."""
         self._descriptor = descriptor
         self._encoder = encoder
-        self._ready: deque[bytes] = deque()
+        self._expected = expected
+        self._buffer = memoryview(b"")
+        self._ready: deque[memoryview] = deque()
         self._ready_size = 0
         self._ended = False
         self._signature: list[bytes] = []
@@ -240,19 +259,20 @@ class DeltaSource:
         return b"".join(pieces)
 
     def _read(self, size: int) -> None:
-        buffer = memoryview(bytearray(_READ))
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(_READ))
         while self._ready_size < size:
             try:
-                count = os.readv(self._descriptor, [buffer])
+                count = 0 if 0 < self._expected <= self.size else os.readv(self._descriptor, [self._buffer])
             except OSError as error:
                 self.problem = error.strerror or str(error)
                 count = 0
             if not count:
                 self.end()
                 return
-            self.feed(buffer[:count])
+            self.feed(self._buffer[:count])
 
     def _collect(self, delta: bytes) -> None:
         if delta:
-            self._ready.append(delta)
+            self._ready.append(memoryview(delta))
             self._ready_size += len(delta)

@@ -24,6 +24,7 @@ from twofold.monitor import Monitor, Note, Problem
 
 _PIECE: Final = 1 << 20
 _MOST_FILLER: Final = 1 << 28  # duplicity fills encrypted volumes up with some tens of KiB
+_LAST_KEY: Final = b"\xff" * 256  # behind every path
 _UNREADABLE: Final = (CorruptTar, CorruptStream, OSError)
 
 
@@ -95,6 +96,14 @@ def _remembered(member: SigMember) -> Version | Lost:
             return Lost(member.path)
 
 
+class _Gap(NamedTuple):
+    """What is missing from an order key on, because of which volume."""
+
+    low: bytes
+    record: VolumeRecord
+    error: Exception
+
+
 class SetReader:
     """One set's members in order, over all its volumes."""
 
@@ -117,6 +126,7 @@ class SetReader:
         self._taken_key: bytes | None = None
         self._cut_key: bytes | None = None  # the file whose rest stood in a volume that is lost
         self._last_part: int | None = None
+        self._gaps: list[_Gap] = []
         self._lost: deque[tuple[bytes, SigMember]] = deque()
         self._lost_until: bytes | None = None
         self._doubts: list[tuple[bytes, bytes]] = []
@@ -251,11 +261,14 @@ class SetReader:
                 self._lose_rest(error)
                 member = None
             if member is not None:
+                if self._gaps and member.fault is None:
+                    self._close_gaps(order_key(member.path))
                 return member
             self._check_rest()
             self.close()
             volume = next(self._volumes, None)
             if volume is None:
+                self._close_gaps(_LAST_KEY)
                 return None
             if isinstance(volume, LostVolume):
                 self._lose(volume)
@@ -286,17 +299,19 @@ class SetReader:
             end = order_key(before.last.path)
             if before.last.block is not None or end == order_key(record.first.path):
                 self._cut_key = end
-        self._lose_between(self._begin_of(record), record, volume.error)
+        self._gaps.append(_Gap(self._begin_of(record), record, volume.error))
         self._previous = record
 
     def _begin_of(self, record: VolumeRecord) -> bytes:
-        """A resumed volume may begin before its StartingPath (docs/format.md 10.4)."""
-        low = order_key(record.first.path)
-        if self._previous is not None:
-            end = order_key(self._previous.last.path)
-            if end < low:
-                return end + b"\0"
-        return low
+        """Everything behind what came before counts, not only what the manifest says.
+
+        A resumed volume may begin before its StartingPath (docs/format.md 10.4); and where a hash is wrong the fault
+        may be the manifest's.
+        """
+        if self._previous is None:
+            return b""
+        end = order_key(self._previous.last.path)
+        return min(end + b"\0", order_key(record.first.path))
 
     def _lose_rest(self, error: Exception) -> None:
         """The open volume cannot be read any further."""
@@ -311,15 +326,19 @@ class SetReader:
         else:
             low += b"\0"
         self.close()
-        self._lose_between(low, record, error)
+        self._gaps.append(_Gap(low, record, error))
 
-    def _lose_between(self, low: bytes, record: VolumeRecord, error: Exception) -> None:
-        high = order_key(record.last.path)
+    def _close_gaps(self, next_key: bytes) -> None:
+        """What the set has between the last sound member and the next one is lost."""
+        if not self._gaps:
+            return
+        gaps, self._gaps = self._gaps, []
+        low = min(gap.low for gap in gaps)
+        high = max(next_key, *(order_key(gap.record.last.path) for gap in gaps))
         members = self._members_between(low, high)
         if members is None:
-            last = record.last.path.decode(errors="backslashreplace")
-            reason = f"volume {record.number} cannot be read ({error}): all from here to {last} may be missing or old"
-            self._monitor.report(Problem(low.rstrip(b"\0").replace(b"\0", b"/"), reason, "restore"))
+            for gap in gaps:
+                self._report_gap(gap)
             self._doubts.append((low, high))
             return
         for member in members:
@@ -327,6 +346,12 @@ class SetReader:
             if self._is_news(key) and is_within(member.path, self._within):
                 self._lost.append((key, member))
                 self._lost_until = key
+
+    def _report_gap(self, gap: _Gap) -> None:
+        record = gap.record
+        last = record.last.path.decode(errors="backslashreplace")
+        reason = f"volume {record.number} cannot be read ({gap.error}): all from here to {last} may be missing or old"
+        self._monitor.report(Problem(gap.low.rstrip(b"\0").replace(b"\0", b"/"), reason, "restore"))
 
     def _is_news(self, key: bytes) -> bool:
         """The file that a volume begins with may have been lost with the one before, or be taken already."""

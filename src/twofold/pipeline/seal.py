@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
@@ -13,6 +15,7 @@ from twofold.format.manifest import BlockPosition, VolumeRecord
 from twofold.pipeline.members import Chunk
 
 _FINISHING: Final = 2
+_NOTHING: Final = Piece(b"", 0, 0)
 
 
 class Volume(NamedTuple):
@@ -42,6 +45,8 @@ def press(
     """Compresses chunks by several threads; the sizes go to the ledger as soon as they are known."""
 
     def compress(chunk: Chunk) -> Pressed:
+        if not chunk.used:
+            return Pressed(chunk, _NOTHING)  # it only carried what the state file will have
         view = memoryview(chunk.buffer)[: chunk.used]
         piece = envelope.compress(view)
         view.release()
@@ -65,14 +70,28 @@ class VolumeSealer:
         self._written = 0
         self._sealer: Sealer | None = None
         self._open: list[Sealer] = []
+        self._made: set[str] = set()
+
+    def stored(self, volume: Volume) -> None:
+        """The volume is at the target, its local file gone."""
+        self._made.discard(volume.sealed.path)
+
+    def close(self) -> None:
+        """Removes the files of volumes that were finished, but never stored; after the thread of `seal` has ended."""
+        while self._made:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._made.pop())
 
     def seal(self, pressed: Iterable[Pressed]) -> Iterator[Volume]:
-        """Finished volumes in order. Files of volumes that were not given out are removed on the way out."""
+        """Finished volumes in order; `close` removes the files of those that nobody stores."""
         finishing: deque[tuple[Task[Sealed], Callable[[Sealed], Volume]]] = deque()
         first: BlockPosition | None = None
         last: BlockPosition | None = None
         try:
             for chunk, piece in pressed:
+                if not chunk.used:
+                    self._pool.give(chunk.buffer)
+                    continue
                 sealer = self._sealer or self._begin()
                 self._write(sealer, chunk, piece)
                 first = first or chunk.first
@@ -90,6 +109,8 @@ class VolumeSealer:
         finally:
             for sealer in self._open:
                 sealer.abort()
+            for task, _ in finishing:
+                task.wait()
 
     def _finished(self, finishing: deque[tuple[Task[Sealed], Callable[[Sealed], Volume]]]) -> Volume:
         task, complete = finishing.popleft()
@@ -98,21 +119,22 @@ class VolumeSealer:
         return volume
 
     def _begin(self) -> Sealer:
-        self._sealer = self._envelope.create(system.scratch_name(self._directory()))
+        path = system.scratch_name(self._directory())
+        self._made.add(path)
+        self._sealer = self._envelope.create(path)
         self._open.append(self._sealer)
         self._written = 0
         return self._sealer
 
     def _write(self, sealer: Sealer, chunk: Chunk, piece: Piece) -> None:
-        if chunk.used:
-            view = memoryview(chunk.buffer)[: chunk.used]
-            sealer.feed_raw(view)
-            view.release()
-            sealer.write(piece)
-            before = self._written
-            self._written += len(piece.data)
-            if before < self._ready_at <= self._written:
-                self._envelope.prepare(1, self._directory())
+        view = memoryview(chunk.buffer)[: chunk.used]
+        sealer.feed_raw(view)
+        view.release()
+        sealer.write(piece)
+        before = self._written
+        self._written += len(piece.data)
+        if before < self._ready_at <= self._written:
+            self._envelope.prepare(1, self._directory())
         self._pool.give(chunk.buffer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final
@@ -56,8 +57,9 @@ class SignatureFiles:
         for sealer in self._sealers:
             sealer.abort()
         for path in (self._local_path, self._remote_path):
-            if path and os.path.exists(path):
-                os.unlink(path)
+            if path:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 
 
 class ChangeList:
@@ -132,10 +134,11 @@ class ManifestFiles:
                     sealer.feed_raw(block)
                     sealer.write(envelope.compress(block))
             sealer.finish()
-        except BaseException:
+            self._repository.hand_over(path, StoredName(self._set_id, FileRole.MANIFEST, wrapping))
+        finally:
             sealer.abort()
-            raise
-        self._repository.hand_over(path, StoredName(self._set_id, FileRole.MANIFEST, wrapping))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         archive_dir.install(partial, archive_dir.manifest_path(self._set_id))
         archive_dir.remove(os.path.basename(archive_dir.signature_path(self._set_id, partial=True)))
 

@@ -147,7 +147,8 @@ class Signer:
         self._append(sigtar.member_header(path, entry, metadata=metadata, size=size))
         if size:
             for piece in signature:
-                self._append(piece)
+                for start in range(0, len(piece), _PIECE):
+                    self._append(piece[start : start + _PIECE])
             rest = padding(size)
             if rest:
                 self._append(rest)

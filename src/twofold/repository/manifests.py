@@ -72,18 +72,15 @@ def _read(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
         manifest = parse_manifest(content)
     except CorruptManifest as error:
         raise CorruptManifest(f"{name}: {error}") from error
-    if not has_list and (manifest.format_version is not None or _lists_too_few(manifest, backup_set)):
+    listed = {volume.number for volume in manifest.volumes}
+    last = max(listed, default=0)
+    unlisted = [] if backup_set is None else [number for number in backup_set.volumes if number not in listed]
+    if not has_list and (manifest.format_version is not None or max(unlisted, default=0) > last):
+        # COMPAT: duplicity <= 0.6: no closing list of changed files by which a manifest is known to be whole.
         raise CorruptManifest(f"{name} is cut short: its end is missing, and maybe volumes before it")
+    if min(unlisted, default=last) < last:
+        raise CorruptManifest(f"{name} is damaged: it does not list volume {min(unlisted)}, which is at the target")
     return manifest
-
-
-def _lists_too_few(manifest: Manifest, backup_set: BackupSet | None) -> bool:
-    """Whether the target has volumes behind the last one listed.
-
-    COMPAT: duplicity <= 0.7: manifests have no closing list of changed files by which they are known to be whole.
-    """
-    last = max((volume.number for volume in manifest.volumes), default=0)
-    return backup_set is not None and any(number > last for number in backup_set.volumes)
 
 
 def _lines(source: _Source) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from twofold import system
 from twofold.collection.chains import BackupChain
@@ -67,18 +68,15 @@ def back_up(run: Run) -> int:
         plan = _checked_plan(run, plan, collection.active.chain)
     if plan.reason is not None:
         run.monitor.report(Note(plan.reason, warning=plan.is_warning))
-    check = None
-    if plan.chain is not None and collection.active is not None:
-        newest_set = collection.active.chain.usable[-1]
-        _check_source(run, newest_set, backup_options)
-        if _can_open_manifest(run):
-            check = lambda: check_target_manifest(run.repository, newest_set)  # noqa: E731 - carried along
+    newest_set = (
+        collection.active.chain.usable[-1] if plan.chain is not None and collection.active is not None else None
+    )
     summary = backup(
         tree,
         run.repository,
         plan=plan,
         options=backup_options,
-        check=check,
+        check=_check_of_continued(run, newest_set, backup_options),
         clock=run.clock,
         monitor=run.monitor,
     )
@@ -123,6 +121,16 @@ def _backup_options(run: Run, source_name: bytes) -> BackupOptions:
         full_before=options.full_if_older_than,
         full_after=options.full_if_n_inc,
     )
+
+
+def _check_of_continued(run: Run, newest: BackupSet | None, options: BackupOptions) -> Callable[[], None] | None:
+    """What is still to be checked before anything is stored. Raises SourceChanged, HostChanged."""
+    if newest is None:
+        return None
+    _check_source(run, newest, options)
+    if not _can_open_manifest(run):
+        return None
+    return lambda: check_target_manifest(run.repository, newest)
 
 
 def _check_source(run: Run, newest: BackupSet, options: BackupOptions) -> None:

@@ -17,7 +17,7 @@ from twofold.ui.assemble import Run, assemble
 from twofold.ui.commands import Action
 from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
-from twofold.ui.failure import INTERRUPTED, describe, describe_unexpected
+from twofold.ui.failure import INTERRUPTED, Failure, describe, describe_unexpected
 from twofold.ui.housekeeping import clean_up, expire
 from twofold.ui.machine_log import MachineLog
 from twofold.ui.message import Sink, Sinks, info, notice, warning
@@ -60,46 +60,61 @@ def run() -> int:
     environment = Environment.of_process()
     terminal = Terminal.of_process()
     try:
-        return _run(environment, terminal)
+        return run_with(environment, terminal)
     finally:
         terminal.finish()
 
 
-def _run(environment: Environment, terminal: Terminal) -> int:
+def run_with(environment: Environment, terminal: Terminal) -> int:
+    """One whole run; gives the exit code. Every error has become a message by then."""
     surroundings = Surroundings(int(SystemClock().now()), environment.expand_path)
+    log = MachineLog(())
     sink: Sink = terminal
     try:
-        command = parse(environment.arguments, now=surroundings.now, expand_path=surroundings.expand_path)
+        try:
+            command = parse(environment.arguments, now=surroundings.now, expand_path=surroundings.expand_path)
+        except CommandLineError:
+            log = _log_of_faulty(environment, surroundings)
+            sink = Sinks(terminal, log)
+            raise
         if not isinstance(command, CommandLine):
             return _answer(command, environment, terminal)
-        sink = _sinks(command, terminal)
+        sink = _told(command, terminal)
+        options = command.options
+        log = MachineLog.open(options.log_fds, options.log_files, verbosity=options.verbosity)
+        sink = Sinks(sink, log)
         return _carry_out(command, environment, terminal, sink=sink)
-    except CommandLineError as error:
-        failure = describe(error, program=environment.program)
-        sink = _sink_for_faulty(environment, surroundings, terminal)
-    except TwofoldError as error:
-        failure = describe(error, program=environment.program)
     except KeyboardInterrupt:
         sink.tell(
             notice("Interrupted. Earlier backups are as they were; run the same command again to begin this one anew")
         )
         return INTERRUPTED
-    except OSError as error:
-        failure = describe(_translated(error), program=environment.program)
-    except Exception as error:  # noqa: BLE001 - a mistake of ours: number and class name are interface
-        failure = describe_unexpected(error, traceback_text=traceback.format_exc())
-    for message in failure.messages:
-        sink.tell(message)
-    return failure.exit_code
+    except Exception as error:  # noqa: BLE001 - here errors become exit codes
+        failure = _failure_of(error, environment.program)
+        for message in failure.messages:
+            sink.tell(message)
+        return failure.exit_code
+    finally:
+        log.close()
 
 
-def _sink_for_faulty(environment: Environment, surroundings: Surroundings, terminal: Terminal) -> Sink:
+def _failure_of(error: Exception, program: str) -> Failure:
+    match error:
+        case TwofoldError():
+            return describe(error, program=program)
+        case OSError():
+            return describe(_translated(error), program=program)
+    # A mistake of ours: number and class name are interface.
+    return describe_unexpected(error, traceback_text="".join(traceback.format_exception(error)))
+
+
+def _log_of_faulty(environment: Environment, surroundings: Surroundings) -> MachineLog:
     """Front ends read in the machine log what was wrong with the command line, so it is found even in a wrong one."""
     descriptors, paths = log_targets(environment.arguments, surroundings)
     try:
-        return Sinks(terminal, MachineLog.open(descriptors, paths))
+        return MachineLog.open(descriptors, paths)
     except UserError:
-        return terminal
+        return MachineLog(())
 
 
 def _answer(request: HelpRequest | VersionRequest, environment: Environment, terminal: Terminal) -> int:
@@ -113,13 +128,10 @@ def _answer(request: HelpRequest | VersionRequest, environment: Environment, ter
     return 0
 
 
-def _sinks(command: CommandLine, terminal: Terminal) -> Sink:
-    options = command.options
-    clock: Clock | None = SystemClock() if options.log_timestamp else None
-    told = Terminal(terminal.output, terminal.errors, verbosity=options.verbosity, clock=clock)
-    if not options.log_fds and not options.log_files:
-        return told
-    return Sinks(told, MachineLog.open(options.log_fds, options.log_files, verbosity=options.verbosity))
+def _told(command: CommandLine, terminal: Terminal) -> Terminal:
+    """The terminal as the options want it."""
+    clock: Clock | None = SystemClock() if command.options.log_timestamp else None
+    return Terminal(terminal.output, terminal.errors, verbosity=command.options.verbosity, clock=clock)
 
 
 def _carry_out(command: CommandLine, environment: Environment, terminal: Terminal, *, sink: Sink) -> int:

@@ -69,12 +69,16 @@ def convert(occurrences: Iterable[Occurrence], surroundings: Surroundings) -> Co
 def log_targets(arguments: Sequence[str], surroundings: Surroundings) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Descriptors and files of the machine log as far as a faulty command line can be read, to tell of the fault."""
     draft = _Draft(surroundings)
-    try:
-        for piece in read_pieces(arguments):
-            if not isinstance(piece, str) and piece.option.target_field in ("log_fds", "log_files"):
-                _READERS[piece.option.value](draft, piece)
-    except CommandLineError:
-        pass  # the caller knows it already
+    for position, word in enumerate(arguments):
+        name, joined, _ = word.partition("=")
+        if name not in ("--log-fd", "--log-file"):
+            continue
+        try:
+            for piece in read_pieces(arguments[position : position + (1 if joined else 2)]):
+                if not isinstance(piece, str):
+                    _READERS[piece.option.value](draft, piece)
+        except CommandLineError:
+            continue  # the caller knows it already
     return draft.numbers.get("log_fds", ()), draft.texts.get("log_files", ())
 
 

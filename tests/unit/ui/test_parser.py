@@ -420,7 +420,7 @@ def test_the_calls_of_front_ends_are_understood():
 
 def test_the_machine_log_is_found_on_a_faulty_command_line():
     targets = log_targets(["full", "--log-fd=3", "--log-file", "l", "--what", "--log-fd=5"], Surroundings(NOW, str))
-    assert targets == ((3,), ("l",))
+    assert targets == ((3, 5), ("l",))
     assert log_targets(["--log-fd", "x"], Surroundings(NOW, str)) == ((), ())
 
 

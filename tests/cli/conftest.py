@@ -1,0 +1,47 @@
+"""Scenes without encryption and with a passphrase; both play in UTC and leave no temporary files behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.scene import PASSPHRASE, Scene, make_scene
+from tests.support.gnupg import GnupgHome
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture
+def plain(tmp_path: Path, utc: None) -> Iterator[Scene]:
+    """A scene without encryption."""
+    scene = make_scene(tmp_path, ("--no-encryption",), {})
+    yield scene
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+@pytest.fixture
+def symmetric(tmp_path: Path, utc: None, gnupg_home: GnupgHome) -> Iterator[Scene]:
+    """A scene that is encrypted with a passphrase."""
+    # Deriving a key from a passphrase takes gpg a tenth of a second unless told otherwise.
+    settings = ("--gpg-options=--s2k-count=65536",)
+    scene = make_scene(tmp_path, settings, {"PASSPHRASE": PASSPHRASE, "GNUPGHOME": gnupg_home.path})
+    yield scene
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+@pytest.fixture(params=["plain", "symmetric"])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    """Both in turn."""
+    found: Scene = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,127 @@
+"""Which volumes are needed, and how they are opened ahead of their reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.archive import Target, snapshot, volume
+from tests.support.restoring import Place
+from twofold.concurrency import Crew
+from twofold.errors import BadVolume, NotFound
+from twofold.format.manifest import BlockPosition, Manifest, VolumeRecord
+from twofold.model.backup import FileRole, SetId
+from twofold.monitor import BadDownload, RecordingMonitor, VolumeRead
+from twofold.pipeline.chain_reading import plan_reading
+from twofold.pipeline.fetch import VolumeFetcher, needed_volumes
+from twofold.pipeline.replay import LostVolume, OpenVolume
+
+FULL = SetId(1000)
+RANGES = [(b"", b"a"), (b"b", b"b/x"), (b"b/x", b"b-"), (b"c", b"z")]
+
+
+def target() -> Target:
+    made = Target()
+    volumes = [
+        volume(number, [snapshot(last, last)], first=first, last=last) for number, (first, last) in enumerate(RANGES, 1)
+    ]
+    made.add_set(FULL, volumes)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("within", "numbers"),
+    [
+        (b"", [1, 2, 3, 4]),
+        (b"a", [1, 2]),
+        (b"b", [2, 3]),
+        (b"b/x", [2, 3]),
+        (b"b/y", [3]),
+        (b"b-", [3, 4]),
+        (b"c", [4]),
+        (b"zz", []),
+    ],
+)
+def test_only_volumes_that_can_hold_the_path_are_needed(tmp_path: Path, within: bytes, numbers: list[int]) -> None:
+    """A volume may begin right behind the end of the one before (docs/format.md section 10.4)."""
+    here = Place(tmp_path, target().files)
+    repository = here.repository(RecordingMonitor())
+    (backup_set,) = repository.collection().sets
+    records = tuple(
+        VolumeRecord(number, BlockPosition(first), BlockPosition(last), ())
+        for number, (first, last) in enumerate(RANGES, 1)
+    )
+    needed = needed_volumes(backup_set, Manifest(None, None, records), within=within)
+    assert [each.record.number for each in needed] == numbers
+
+
+def fetch(here: Place) -> tuple[list[OpenVolume | LostVolume], RecordingMonitor, VolumeFetcher]:
+    monitor = RecordingMonitor()
+    repository = here.repository(monitor)
+    plan = plan_reading(repository, repository.collection().sets, within=b"")
+    ((backup_set, volumes),) = plan.sets
+    with Crew() as crew:
+        fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
+        found = list(fetcher.feed(backup_set, volumes))
+    return found, monitor, fetcher
+
+
+def test_volumes_come_in_the_manifests_order_and_are_counted(tmp_path: Path) -> None:
+    found, monitor, fetcher = fetch(Place(tmp_path, target().files))
+    assert [each.record.number for each in found] == [1, 2, 3, 4]
+    assert all(isinstance(each, OpenVolume) for each in found)
+    assert [event.number for event in monitor.events if isinstance(event, VolumeRead)] == [1, 2, 3, 4]
+    assert not fetcher.failures
+    assert not list((tmp_path / "tmp").iterdir()), "what was fetched is open, and has no name any more"
+
+
+def test_a_volume_with_a_wrong_hash_is_fetched_again_and_then_lost(tmp_path: Path) -> None:
+    made = target()
+    name = made.name(FULL, FileRole.VOLUME, 2)
+    made.files[name] += b"more"
+    found, monitor, fetcher = fetch(Place(tmp_path, made.files, attempts=3))
+    assert [isinstance(each, LostVolume) for each in found] == [False, True, False, False]
+    assert [event.name for event in monitor.events if isinstance(event, BadDownload)] == [name] * 3
+    (failure,) = fetcher.failures
+    assert isinstance(failure, BadVolume)
+    assert failure.name == name
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_volume_that_is_not_there_is_lost(tmp_path: Path) -> None:
+    made = target()
+    del made.files[made.name(FULL, FileRole.VOLUME, 3)]
+    found, _, fetcher = fetch(Place(tmp_path, made.files))
+    assert [isinstance(each, LostVolume) for each in found] == [False, False, True, False]
+    assert isinstance(fetcher.failures[0], NotFound)
+
+
+def test_of_two_files_for_one_volume_the_one_whose_hash_fits_is_taken(tmp_path: Path) -> None:
+    made = target()
+    name = made.name(FULL, FileRole.VOLUME, 2)
+    made.files[name.replace("vol2", "vol02")] = made.files[name]
+    made.files[name] = b"damaged"
+    found, _, _ = fetch(Place(tmp_path, made.files, attempts=1))
+    assert all(isinstance(each, OpenVolume) for each in found)
+
+
+def test_a_volume_without_a_hash_that_is_known_is_refused(tmp_path: Path) -> None:
+    made = target()
+    manifest = made.name(FULL, FileRole.MANIFEST)
+    made.files[manifest] = made.files[manifest].replace(b"SHA1", b"CRC9")
+    found, _, fetcher = fetch(Place(tmp_path, made.files))
+    assert all(isinstance(each, LostVolume) for each in found)
+    assert "no hash that can be checked" in str(fetcher.failures[0])
+
+
+def test_the_manifest_at_the_target_is_asked_when_a_hash_in_the_cached_one_is_wrong(tmp_path: Path) -> None:
+    here = Place(tmp_path, target().files, attempts=1)
+    here.synchronize()
+    (cached,) = here.cache.iterdir()
+    lines = cached.read_bytes().split(b"\n")
+    lines = [line[:-1] + b"0" if b"SHA1" in line and not line.endswith(b"0") else line for line in lines]
+    cached.write_bytes(b"\n".join(lines))
+    found, _, fetcher = fetch(here)
+    assert all(isinstance(each, OpenVolume) for each in found)
+    assert not fetcher.failures
