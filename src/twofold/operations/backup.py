@@ -6,6 +6,7 @@ manifest; an interruption before leaves a set that nobody takes for a backup.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -16,7 +17,7 @@ from twofold.collection.chains import SignatureChain
 from twofold.collection.collection import Collection
 from twofold.concurrency import Crew
 from twofold.envelope.protocol import Opened
-from twofold.errors import NoSignatures, UserError
+from twofold.errors import NoSignatures, NoSpace, UserError
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName
 from twofold.model.times import Clock, SystemClock
 from twofold.monitor import Monitor, Note, VolumeDone
@@ -38,6 +39,7 @@ from twofold.tree.scan import SourceTree
 _BUFFERS: Final = 6
 _DEPTH: Final = 2
 _WAIT: Final = 2
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +281,13 @@ class _Run:
             monitor=self._monitor,
         )
         signer = Signer(sink.put, state, set_number=len(self._openers), known=self._known, changes=changes.add)
-        sealer = VolumeSealer(envelope, self._repository.staging_directory, pool, volume_size=options.volume_size)
+        sealer = VolumeSealer(
+            envelope,
+            self._repository.staging_directory,
+            pool,
+            volume_size=options.volume_size,
+            explain=self._explain,
+        )
         crew.afterwards(sealer.close)
         packed = crew.ahead(packer.chunks(compare(self._source, self._known)), depth=_DEPTH, name="pack")
         signed = crew.ahead(signer.sign(packed), depth=_DEPTH, name="sign")
@@ -295,11 +303,22 @@ class _Run:
         sink.finish()
         return packer.tally, signer.root_record
 
+    def _explain(self, error: OSError, number: int) -> Exception:
+        """Volumes are built on the target's own disk where that can be: then it is the target that is full."""
+        repository = self._repository
+        directory = repository.staging_directory()
+        if error.errno not in NO_SPACE or directory == repository.options.temp_dir:
+            return OSError(error.errno, error.strerror, directory)
+        name = repository.codec.format(self._volume_name(number))
+        return NoSpace(f"{error.strerror} at the target for {name}", name=name, operation="put")
+
+    def _volume_name(self, number: int) -> StoredName:
+        wrapping = self._repository.written_wrapping(FileRole.VOLUME)
+        return StoredName(self._set_id, FileRole.VOLUME, wrapping, volume=number)
+
     def _store(self, volume: Volume, manifest: ManifestFiles) -> None:
         repository = self._repository
-        wrapping = repository.written_wrapping(FileRole.VOLUME)
-        meaning = StoredName(self._set_id, FileRole.VOLUME, wrapping, volume=volume.number)
-        name = repository.hand_over(volume.sealed.path, meaning)
+        name = repository.hand_over(volume.sealed.path, self._volume_name(volume.number))
         manifest.add(volume.record())
         self._stored_bytes += volume.sealed.size
         self._monitor.report(VolumeDone(volume.number, name, volume.sealed.size, volume.read_bytes))

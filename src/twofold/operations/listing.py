@@ -9,7 +9,7 @@ from twofold.collection.collection import Collection
 from twofold.collection.restore_point import SignaturePoint, signature_point
 from twofold.envelope.protocol import Opened
 from twofold.errors import CorruptStream, CorruptTar
-from twofold.model.times import format_asctime
+from twofold.model.times import format_asctime, format_compact
 from twofold.monitor import Monitor, Note
 from twofold.pipeline.basis import current_entries
 from twofold.repository.repository import Repository
@@ -32,9 +32,10 @@ def list_files(
     """
     point = signature_point(collection, instant)
     if point.before_first:
-        when = format_asctime(point.files[0].set_id.end)
+        oldest = point.files[0].set_id.end
+        when = format_asctime(oldest)
         text = f"No signature chain for the requested time. Using oldest available chain, starting at time {when}."
-        monitor.report(Note(text, code=11, warning=True))
+        monitor.report(Note(text, code=11, warning=True, extra=format_compact(oldest)))
     try:
         for entry in current_entries(signature_openers(point, repository), monitor=monitor):
             member = entry.member

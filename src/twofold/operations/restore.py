@@ -208,7 +208,7 @@ class _Restorer:
     def _selected(self, rebuilt: Iterator[Rebuilt | _Unsound]) -> Iterator[Rebuilt | _Unsound]:
         if self._options.selection is None:
             return rebuilt
-        return sift(rebuilt, selector=self._options.selection, describe=_describe)
+        return _more_than_root(sift(rebuilt, selector=self._options.selection, describe=_describe))
 
     def _place(self, rebuilt: Rebuilt) -> bool:
         try:
@@ -332,3 +332,16 @@ def _describe(item: Rebuilt | _Unsound) -> Recorded:
     if isinstance(item, _Unsound):
         return Recorded(item.path, Kind.REGULAR, 0)
     return Recorded(item.path, item.entry.kind, item.entry.mtime_ns)
+
+
+def _more_than_root(selected: Iterator[Rebuilt | _Unsound]) -> Iterator[Rebuilt | _Unsound]:
+    """The root belongs to every selection, but alone it is nothing that anybody can have meant."""
+    root: Rebuilt | _Unsound | None = None
+    for each in selected:
+        if root is None and not each.path:
+            root = each
+            continue
+        if root is not None:
+            yield root
+            root = None
+        yield each

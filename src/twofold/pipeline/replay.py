@@ -191,13 +191,13 @@ class SetReader:
         """Moves on to the next part of the same file, if that is what follows."""
         if self._next_part is None:
             return False
-        ended, last = self._head, self._next_part - 1
+        last = self._next_part - 1
         self._step()
         if self._cut_key == self._taken_key:
             raise DataLost("A part of it stood in a volume that cannot be read")
         head = self._head
         if head is None or self._head_key != self._taken_key:
-            self._check_end(version, ended, last)
+            self._check_end(last)
             self._next_part = None
             return False
         if head.part != self._next_part or head.action is not version.action:
@@ -208,12 +208,12 @@ class SetReader:
             version.entry = version.entry._replace(content=head.entry.content)
         return True
 
-    def _check_end(self, version: Version, ended: DiffMember | None, last: int) -> None:
-        """Files are cut into parts until one is short, if need be empty, and that one has our content record."""
-        announced = version.entry.content is not None
-        record = ended.entry.content if ended is not None else None
-        recorded = record is not None and (last > 1 or any(record.digest))
-        if self._all_full or (announced and not recorded):
+    def _check_end(self, last: int) -> None:
+        """Files are cut into parts until one is short, if need be empty: else the end is missing.
+
+        The last part has our content record, unless duplicity has finished a set that we had begun.
+        """
+        if self._all_full:
             raise DataLost(f"Part {last + 1} of it is missing")
 
     def _step(self) -> None:

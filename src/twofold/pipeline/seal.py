@@ -60,12 +60,22 @@ class VolumeSealer:
     """Seals pieces into volumes. Used by one thread; finishing a volume goes on beside the next one."""
 
     def __init__(
-        self, envelope: Envelope, directory: Callable[[], str], pool: Pool[bytearray], *, volume_size: int
+        self,
+        envelope: Envelope,
+        directory: Callable[[], str],
+        pool: Pool[bytearray],
+        *,
+        volume_size: int,
+        explain: Callable[[OSError, int], Exception],
     ) -> None:
-        """`directory` says where volumes are built; `volume_size` when it is time to make the next one ready."""
+        """`directory` says where volumes are built; `volume_size` when it is time to make the next one ready.
+
+        `explain` turns what the disk says of the file of a volume, by number, into an error for people.
+        """
         self._envelope = envelope
         self._directory = directory
         self._pool = pool
+        self._explain = explain
         self._ready_at = volume_size // 2
         self._written = 0
         self._sealer: Sealer | None = None
@@ -84,7 +94,7 @@ class VolumeSealer:
 
     def seal(self, pressed: Iterable[Pressed]) -> Iterator[Volume]:
         """Finished volumes in order; `close` removes the files of those that nobody stores."""
-        finishing: deque[tuple[Task[Sealed], Callable[[Sealed], Volume]]] = deque()
+        finishing: deque[tuple[Task[Sealed], int, Callable[[Sealed], Volume]]] = deque()
         first: BlockPosition | None = None
         last: BlockPosition | None = None
         try:
@@ -92,15 +102,18 @@ class VolumeSealer:
                 if not chunk.used:
                     self._pool.give(chunk.buffer)
                     continue
-                sealer = self._sealer or self._begin()
-                self._write(sealer, chunk, piece)
+                try:
+                    sealer = self._sealer or self._begin()
+                    self._write(sealer, chunk, piece)
+                except OSError as error:
+                    raise self._explain(error, chunk.volume) from error
                 first = first or chunk.first
                 last = chunk.last or last
                 if chunk.ends_volume:
                     begin, end = first or BlockPosition(b""), last or BlockPosition(b"")
                     number, read_bytes = chunk.volume, chunk.read_bytes
                     task = spawn(sealer.finish, name=f"finish volume {number}")
-                    finishing.append((task, _completion(number, begin, end, read_bytes)))
+                    finishing.append((task, number, _completion(number, begin, end, read_bytes)))
                     self._sealer = first = last = None
                     while len(finishing) >= _FINISHING:
                         yield self._finished(finishing)
@@ -109,12 +122,15 @@ class VolumeSealer:
         finally:
             for sealer in self._open:
                 sealer.abort()
-            for task, _ in finishing:
+            for task, *_ in finishing:
                 task.wait()
 
-    def _finished(self, finishing: deque[tuple[Task[Sealed], Callable[[Sealed], Volume]]]) -> Volume:
-        task, complete = finishing.popleft()
-        volume = complete(task.join())
+    def _finished(self, finishing: deque[tuple[Task[Sealed], int, Callable[[Sealed], Volume]]]) -> Volume:
+        task, number, complete = finishing.popleft()
+        try:
+            volume = complete(task.join())
+        except OSError as error:
+            raise self._explain(error, number) from error
         self._open.pop(0)
         return volume
 

@@ -145,6 +145,7 @@ class AppendOnlyFile:
 
     def __init__(self, path: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self._path = path
         self._descriptor = os.open(path, flags, 0o600)
 
     def append(self, content: bytes) -> None:
@@ -155,8 +156,11 @@ class AppendOnlyFile:
     def append_softly(self, content: bytes) -> None:
         """Returns before the content is on the disk; the next `append` brings it there."""
         view = memoryview(content)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from error
 
     def close(self) -> None:
         if self._descriptor >= 0:

@@ -1,0 +1,82 @@
+"""Chunks become volumes, several at a time, and nothing stays behind of those that nobody takes."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from twofold.concurrency import Crew, Ledger, Pool
+from twofold.envelope.gzip import GzipEnvelope
+from twofold.format.manifest import BlockPosition
+from twofold.pipeline.members import Chunk
+from twofold.pipeline.seal import Pressed, VolumeSealer, press
+
+
+def chunk_of(number: int, volume: int, data: bytes, *, path: bytes | None = None, last: bool = False) -> Chunk:
+    chunk = Chunk(number, volume, bytearray(data))
+    chunk.used = len(data)
+    chunk.first = chunk.last = BlockPosition(path) if path is not None else None
+    chunk.ends_volume = last
+    return chunk
+
+
+CHUNKS = [
+    chunk_of(0, 1, b"one" * 500, path=b"a"),
+    chunk_of(1, 1, b""),
+    chunk_of(2, 1, b"two" * 500, path=b"b", last=True),
+    chunk_of(3, 2, b""),
+    chunk_of(4, 2, b"three" * 500, path=b"c", last=True),
+    chunk_of(5, 3, b"four", path=b"d", last=True),
+]
+
+
+def pressed(chunks: Iterable[Chunk], crew: Crew, ledger: Ledger) -> Iterator[Pressed]:
+    return press(chunks, GzipEnvelope(), ledger, workers=2, crew=crew)
+
+
+def test_volumes_hold_their_chunks_in_order_and_know_their_digests(tmp_path: Path) -> None:
+    pool: Pool[bytearray] = Pool([])
+    sealer = VolumeSealer(GzipEnvelope(), lambda: str(tmp_path), pool, volume_size=1000, explain=lambda error, _: error)
+    with Crew() as crew:
+        volumes = list(sealer.seal(pressed(CHUNKS, crew, crew.ledger())))
+    contents = [Path(volume.sealed.path).read_bytes() for volume in volumes]
+    assert [gzip.decompress(content) for content in contents] == [b"one" * 500 + b"two" * 500, b"three" * 500, b"four"]
+    assert [(volume.number, volume.first.path, volume.last.path) for volume in volumes] == [
+        *((1, b"a", b"b"), (2, b"c", b"c"), (3, b"d", b"d"))
+    ]
+    for volume, content in zip(volumes, contents, strict=True):
+        assert volume.sealed.size == len(content)
+        assert dict(volume.record().hashes) == {
+            "SHA1": hashlib.sha1(content).hexdigest(),
+            "SHA256": hashlib.sha256(content).hexdigest(),
+        }
+    for _ in CHUNKS:
+        pool.take()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 3])
+def test_what_nobody_takes_is_removed(tmp_path: Path, taken: int) -> None:
+    sealer = VolumeSealer(
+        GzipEnvelope(), lambda: str(tmp_path), Pool([]), volume_size=1000, explain=lambda error, _: error
+    )
+    with Crew() as crew:
+        crew.afterwards(sealer.close)
+        volumes = crew.ahead(sealer.seal(pressed(CHUNKS, crew, crew.ledger())), depth=1, name="seal")
+        for _ in range(taken):
+            volume = next(volumes)
+            os.unlink(volume.sealed.path)
+            sealer.stored(volume)
+    assert os.listdir(tmp_path) == []
+
+
+def test_sizes_are_told_before_anybody_reads_the_results() -> None:
+    with Crew() as crew:
+        ledger = crew.ledger()
+        results = pressed(CHUNKS[:3], crew, ledger)
+        assert ledger.wait(1) == 0
+        assert [len(each.piece.data) for each in results] == [ledger.wait(number) for number in range(3)]
