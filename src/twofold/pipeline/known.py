@@ -171,6 +171,7 @@ class KnownTree:
         end = os.fstat(self._fd).st_size - _TRAILER.size
         if end < len(MAGIC) or os.pread(self._fd, len(MAGIC), 0) != MAGIC:
             raise DamagedState("not a state file")
+        self._end = end
         offset, length, crc = _TRAILER.unpack(os.pread(self._fd, _TRAILER.size, end))
         if offset + length != end:
             raise DamagedState("cut short")
@@ -187,20 +188,39 @@ class KnownTree:
         if len(header) < _HEADER.size:
             raise DamagedState("record missing")
         count, names_length, crc, length = _HEADER.unpack_from(header)
-        if length != _HEADER.size + names_length + count * 8 * (FIELDS + 2):
+        if length != _HEADER.size + names_length + count * 8 * (FIELDS + 2) or length > self._end - offset:
             raise DamagedState("record of a wrong length")
-        body = header[_HEADER.size : length]
         if length > len(header):
-            body += os.pread(self._fd, length - len(header), offset + len(header))
+            return self._large_directory(offset + _HEADER.size, count, names_length, crc=crc)
+        body = memoryview(header)[_HEADER.size : length]
         if zlib.crc32(body) != crc:
             raise DamagedState("damaged record")
         stats_end = names_length + 8 * FIELDS * count
         return KnownDirectory(
-            body[:names_length],
+            bytes(body[:names_length]),
             _array("q", body[names_length:stats_end]),
             _array("Q", body[stats_end : stats_end + 8 * count]),
             _array("Q", body[stats_end + 8 * count :]),
         )
+
+    def _large_directory(self, start: int, count: int, names_length: int, *, crc: int) -> KnownDirectory:
+        """A record read straight to where it is wanted, without a copy of the whole."""
+        numbers = [array("q", bytes(8 * FIELDS * count)), array("Q", bytes(8 * count)), array("Q", bytes(8 * count))]
+        names = bytearray(names_length)
+        found = 0
+        for part in (names, *numbers):
+            view = memoryview(part).cast("B")
+            while view:
+                read = os.preadv(self._fd, [view], start)
+                if not read:
+                    raise DamagedState("record missing")
+                found = zlib.crc32(view[:read], found)
+                view, start = view[read:], start + read
+        if found != crc:
+            raise DamagedState("damaged record")
+        for each in numbers if _SWAP else ():
+            each.byteswap()
+        return KnownDirectory(bytes(names), *numbers)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -246,7 +266,7 @@ def subtree_entries(tree: KnownTree, offset: int, path: bytes) -> Iterable[tuple
             stack.append((child, below, below.name_list(), 0))
 
 
-def _array(code: str, data: bytes) -> array[int]:
+def _array(code: str, data: memoryview) -> array[int]:
     numbers: array[int] = array(code)
     numbers.frombytes(data)
     if _SWAP:

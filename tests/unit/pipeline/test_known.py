@@ -126,6 +126,20 @@ def test_a_file_cut_short_anywhere_is_noticed(path: str) -> None:
             read_everything(path)
 
 
+def test_a_directory_of_very_many_entries_is_read_and_checked_as_any_other(path: str) -> None:
+    entries = [(b"a name of some length %06d" % number, FILE, 0) for number in range(3000)]
+    writer = StateWriter(path)
+    writer.finish(writer.write(record(*entries)), IDENTITY)
+    tree = KnownTree(path)
+    assert tree.directory(tree.root) == record(*entries)
+    tree.close()
+    content = bytearray(Path(path).read_bytes())
+    content[len(content) // 2] ^= 1
+    Path(path).write_bytes(content)
+    with pytest.raises(DamagedState):
+        read_everything(path)
+
+
 def test_a_missing_file_is_like_a_damaged_one(path: str) -> None:
     with pytest.raises(DamagedState):
         KnownTree(path)
