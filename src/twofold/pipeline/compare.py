@@ -30,7 +30,7 @@ from twofold.pipeline.known import (
     split_location,
     subtree_entries,
 )
-from twofold.tree.scan import Listing, SourceTree
+from twofold.tree.scan import AskedAgain, CompactStats, Listing, SourceTree
 
 _TYPE: Final = 0o170000
 _SECOND: Final = 1_000_000_000
@@ -84,6 +84,13 @@ class Work:
         self.locations.append(known.locations[position])
         self.children.append(0)
         return len(self.names) - 1
+
+    def ask_again(self, source: SourceTree) -> None:
+        """Of very many entries the packed facts are kept; who wants all of one's facts has them looked up once more."""
+        if isinstance(self.stats, CompactStats) and self.listing is not None:
+            self.stats.clear()  # whoever else still holds them
+            self.stats = AskedAgain(source, self.fd, self.names)
+            self.listing = self.listing._replace(stats=())
 
     def let_go(self) -> None:
         """Only the record is still wanted: what else is known of the entries takes far more memory."""
@@ -252,6 +259,7 @@ class _Walker:
         """One directory; `offset` is that of its known record, 0 if there is none."""
         # NB: a generator that is closed before its first step has no `finally` yet; compare() takes the first at once.
         try:
+            work.ask_again(self._source)
             if not offset or self._known is None:
                 yield from self._all_new(work)
             else:
@@ -260,6 +268,7 @@ class _Walker:
                     yield from self._all_same(work, known)
                 else:
                     yield from self._merge(work, known)
+                del known
             work.let_go()
             yield Leave(work)
         finally:

@@ -12,6 +12,7 @@ from twofold.format.records import LARGEST_ATTRIBUTES
 from twofold.model.entry import Entry, Kind
 from twofold.monitor import Problem
 from twofold.pipeline.compare import Work
+from twofold.pipeline.known import FIELDS, MODE, MTIME
 from twofold.pipeline.lookup import KnownFile
 from twofold.tree.metadata import Xattrs, holes_of, read_xattrs, read_xattrs_below
 from twofold.tree.owners import Owners
@@ -78,7 +79,7 @@ class EntryMaker:
 
     def other(self, work: Work, at: int, path: bytes) -> Entry:
         """The entry of anything but a regular file. Raises OSError."""
-        found = work.stats[at]
+        found = _facts_of_other(work, at)
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         target = os.readlink(work.names[at], dir_fd=work.fd) if kind is Kind.SYMLINK else b""
         if self._may_change_unseen(found):
@@ -135,7 +136,7 @@ class EntryMaker:
 
     def is_unchanged(self, work: Work, at: int, path: bytes, known: KnownFile) -> bool:
         """Whether a file that looks unchanged really is: content, extended attributes, links. Raises OSError."""
-        found = work.stats[at]
+        found = _facts_of_other(work, at)
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         entry = known.entry
         if kind is not entry.kind:
@@ -200,6 +201,17 @@ class EntryMaker:
     def _may_change_unseen(self, found: os.stat_result) -> bool:
         tick = _FINE_TICK if found.st_ctime_ns % 1_000_000 else _COARSE_TICK
         return max(found.st_ctime_ns, found.st_mtime_ns) > self._began_ns - tick
+
+
+def _facts_of_other(work: Work, at: int) -> os.stat_result:
+    """The facts of what will not be opened; they may have been looked up just now. Raises OSError."""
+    found = work.stats[at]
+    packed = work.packed[at * FIELDS : (at + 1) * FIELDS]
+    if stat.S_IFMT(found.st_mode) != stat.S_IFMT(packed[MODE]):
+        raise OSError(0, "It has become another type of file while the backup ran")
+    if found.st_mtime_ns != packed[MTIME]:
+        work.refresh(at, found)
+    return found
 
 
 def _read_into(descriptor: int, builder: rsync.SignatureMaker) -> None:

@@ -205,22 +205,27 @@ class KnownTree:
 
     def _large_directory(self, start: int, count: int, names_length: int, *, crc: int) -> KnownDirectory:
         """A record read straight to where it is wanted, without a copy of the whole."""
-        numbers = [array("q", bytes(8 * FIELDS * count)), array("Q", bytes(8 * count)), array("Q", bytes(8 * count))]
-        names = bytearray(names_length)
-        found = 0
-        for part in (names, *numbers):
-            view = memoryview(part).cast("B")
-            while view:
-                read = os.preadv(self._fd, [view], start)
+        stats: array[int] = array("q", bytes(8 * FIELDS * count))
+        locations: array[int] = array("Q", bytes(8 * count))
+        children: array[int] = array("Q", bytes(8 * count))
+        names = os.pread(self._fd, names_length, start)
+        start += names_length
+        found = zlib.crc32(names)
+        for view in (memoryview(each).cast("B") for each in (stats, locations, children)):
+            done = 0
+            while done < len(view):
+                read = os.preadv(self._fd, [view[done:]], start + done)
                 if not read:
                     raise DamagedState("record missing")
-                found = zlib.crc32(view[:read], found)
-                view, start = view[read:], start + read
+                found = zlib.crc32(view[done : done + read], found)
+                done += read
+            start += done
         if found != crc:
             raise DamagedState("damaged record")
-        for each in numbers if _SWAP else ():
-            each.byteswap()
-        return KnownDirectory(bytes(names), *numbers)
+        if _SWAP:
+            for each in (stats, locations, children):
+                each.byteswap()
+        return KnownDirectory(names, stats, locations, children)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -51,6 +51,10 @@ class CompactStats(Sequence[os.stat_result]):
             )
         self._numbers.extend(flat)
 
+    def clear(self) -> None:
+        """Gives the memory back; there are no facts any more."""
+        self._numbers = array("Q")
+
     def __len__(self) -> int:
         return len(self._numbers) // _NUMBERS
 
@@ -147,6 +151,11 @@ class SourceTree:
                 raise
             self.report(Problem(path, error.strerror or str(error)))
             return None
+
+    def facts(self, parent_fd: int, name: bytes) -> os.stat_result:
+        """What the walk would say of an entry now. Raises OSError."""
+        found = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
+        return self._followed(parent_fd, name, found) if self._follow else found
 
     def report(self, event: Problem | SocketSkipped) -> None:
         """Tells of something, unless the walk is only looking ahead and will come by again."""
@@ -289,3 +298,24 @@ class SourceTree:
             return bool(listing.names or listing.unread)
         finally:
             os.close(listing.fd)
+
+
+class AskedAgain(Sequence[os.stat_result]):
+    """Facts of entries that are looked up when they are asked for, which may raise OSError."""
+
+    def __init__(self, source: SourceTree, fd: int, names: list[bytes]) -> None:
+        self._source = source
+        self._fd = fd
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> os.stat_result: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[os.stat_result]: ...
+    def __getitem__(self, index: int | slice) -> os.stat_result | list[os.stat_result]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return self._source.facts(self._fd, self._names[index])
