@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from twofold.concurrency import Cancelled, Crew, spawn
+from twofold.concurrency import Cancelled, Crew, Sink, spawn
 
 
 def test_a_task_gives_its_result_and_raises_its_error() -> None:
@@ -116,3 +116,35 @@ def test_cancelled_is_never_taken_for_a_normal_end() -> None:
         pool.cancel()
         with pytest.raises(Cancelled):
             next(stage)
+
+
+def put_many(sink: Sink[int, None]) -> None:
+    for number in range(10):
+        sink.put(number)
+
+
+def test_a_sink_gives_the_error_of_its_consumer_not_the_news_that_it_has_gone() -> None:
+    def consume(items: object) -> None:
+        raise ValueError("full disk")
+
+    for _ in range(50):
+        with Crew() as crew:
+            sink = crew.sink(consume, depth=1, name="sink")
+            with pytest.raises(ValueError, match="full disk"):
+                put_many(sink)
+
+
+def test_what_comes_afterwards_finds_no_thread_running() -> None:
+    ended: list[str] = []
+    gate = threading.Event()
+
+    def background() -> None:
+        gate.wait(10)
+        ended.append("thread")
+        raise ValueError("of no interest any more")
+
+    with Crew() as crew:
+        crew.afterwards(lambda: ended.append("afterwards"))
+        crew.background(background, name="background")
+        gate.set()
+    assert ended == ["thread", "afterwards"]

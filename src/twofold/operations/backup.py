@@ -241,6 +241,7 @@ class _Run:
             cleanup.callback(lookup.close)
             # Last in, first out: the threads end before anything that they use is taken away.
             tally, root = self._run(cleanup.enter_context(Crew()), state, changes, signatures, manifest, lookup)
+            tally.errors += self._source.problems
             ended = clock.now()
             if not self._stored_bytes:
                 return BackupSummary(self._set_id, began, ended, tally, skipped=True)

@@ -391,7 +391,9 @@ class _Walker:
         if not same and not (old[MTIME] <= 0 and new[MTIME] <= 0):
             return _Verdict.CHANGED
         if kind == stat.S_IFREG and where != NOWHERE:
+            # An old mtime can be put back after a change; the change time cannot. What was touched since that backup
+            # began is compared by content.
             began = self._set_times[split_location(where)[0]]
-            if seconds >= began:
+            if max(seconds, new[CTIME] // _SECOND) >= began:
                 return _Verdict.CHECK
         return _Verdict.SAME

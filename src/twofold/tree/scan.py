@@ -116,6 +116,7 @@ class SourceTree:
         self._follow = options.follow_links
         self._monitor = monitor
         self._hopeful: dict[bytes, bool] = {}
+        self.problems = 0  # what could not be read so far
         self._searching = 0
         self._trail: list[tuple[bytes, tuple[int, int]]] = []
         self.root = root
@@ -160,6 +161,7 @@ class SourceTree:
     def report(self, event: Problem | SocketSkipped) -> None:
         """Tells of something, unless the walk is only looking ahead and will come by again."""
         if not self._searching:
+            self.problems += isinstance(event, Problem)
             self._monitor.report(event)
 
     def open_file(self, parent_fd: int, name: bytes) -> int:

@@ -272,7 +272,8 @@ def print_status(run: Run) -> int:
         archive_dir=run.archive_dir.path,
         secondary=tuple(map(_rows, secondary)),
         primary=_rows(primary) if primary is not None else None,
-        orphaned_set_count=len(collection.orphaned),
+        # A set that another one from the same start has replaced is in no chain either: nothing is restored from it.
+        orphaned_set_count=len(collection.orphaned) + sum(len(chain.replaced) for chain in collection.chains),
         incomplete_set_count=sum(1 for each in collection.sets if not each.is_complete),
         faults=tuple(
             f"Volume {fault.number} of the backup of {format_asctime(fault.set_end)} {fault.reason}: "
