@@ -15,7 +15,7 @@ from typing import Final
 
 from twofold.collection.chains import SignatureChain
 from twofold.collection.collection import Collection
-from twofold.concurrency import Crew
+from twofold.concurrency import Crew, Pool
 from twofold.envelope.protocol import Opened
 from twofold.errors import NoSignatures, NoSpace, UserError
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName
@@ -282,13 +282,7 @@ class _Run:
             monitor=self._monitor,
         )
         signer = Signer(sink.put, state, set_number=len(self._openers), known=self._known, changes=changes.add)
-        sealer = VolumeSealer(
-            envelope,
-            self._repository.staging_directory,
-            pool,
-            volume_size=options.volume_size,
-            explain=self._explain,
-        )
+        sealer = self._sealer(pool)
         crew.afterwards(sealer.close)
         packed = crew.ahead(packer.chunks(compare(self._source, self._known)), depth=_DEPTH, name="pack")
         signed = crew.ahead(signer.sign(packed), depth=_DEPTH, name="sign")
@@ -303,6 +297,15 @@ class _Run:
             checking.join()
         sink.finish()
         return packer.tally, signer.root_record
+
+    def _sealer(self, pool: Pool[bytearray]) -> VolumeSealer:
+        return VolumeSealer(
+            self._repository.envelope,
+            self._repository.staging_directory,
+            pool,
+            volume_size=self._options.volume_size,
+            explain=self._explain,
+        )
 
     def _explain(self, error: OSError, number: int) -> Exception:
         """Volumes are built on the target's own disk where that can be: then it is the target that is full."""

@@ -65,7 +65,7 @@ def back_up(run: Run) -> int:
     backup_options = _backup_options(run, normalized_source(source))
     plan = plan_backup(collection, asked=_ASKED[command.action], options=backup_options)
     if plan.kind is SetKind.INCREMENTAL and collection.active is not None:
-        plan = _checked_plan(run, plan, collection.active.chain)
+        plan = _checked_plan(run, plan, collection, collection.active.chain)
     if plan.reason is not None:
         run.monitor.report(Note(plan.reason, warning=plan.is_warning))
     newest_set = (
@@ -84,7 +84,7 @@ def back_up(run: Run) -> int:
     return 0
 
 
-def _checked_plan(run: Run, plan: BackupPlan, chain: BackupChain) -> BackupPlan:
+def _checked_plan(run: Run, plan: BackupPlan, collection: Collection, chain: BackupChain) -> BackupPlan:
     """An increment on a chain that has lost a volume could never be restored whole, so it is not begun."""
     faults = find_volume_faults(run.repository, chain.usable)
     if not faults or not run.command.options.check_remote:
@@ -93,7 +93,8 @@ def _checked_plan(run: Run, plan: BackupPlan, chain: BackupChain) -> BackupPlan:
     text = f"Volume {first.number} of the backup of {format_asctime(first.set_end)} {first.reason}"
     if run.command.action is Action.INCREMENTAL:
         raise MissingVolume(f"{text}, so the chain cannot be continued. Make a full backup")
-    return BackupPlan(SetKind.FULL, None, f"{text}, so a full backup is made instead of continuing", is_warning=True)
+    full = plan_backup(collection, asked=SetKind.FULL, options=_backup_options(run, b""))
+    return replace(full, reason=f"{text}, so a full backup is made instead of continuing", is_warning=True)
 
 
 def _clear_unfinished(run: Run, collection: Collection) -> Collection:
