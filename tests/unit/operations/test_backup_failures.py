@@ -49,7 +49,7 @@ def fails(place: Place, error: type[BaseException], kind: SetKind = SetKind.FULL
     with pytest.raises(error) as raised:
         place.back_up(kind)
     assert set(threading.enumerate()) <= threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
     assert place.leftovers() == []
     return raised.value
 
