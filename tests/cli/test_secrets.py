@@ -50,7 +50,11 @@ def _read(path: str) -> bytes:
 
 
 def _look_at_processes(own: int, seen: Sightings) -> None:
-    """At all of the machine: a gpg-agent, for one, is no descendant any more."""
+    """At all of the machine: a gpg-agent, for one, is no descendant any more.
+
+    A child shows its parent's arguments and variables between fork and exec; it is no other program yet.
+    """
+    program = _read(f"/proc/{own}/cmdline")
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
@@ -59,7 +63,7 @@ def _look_at_processes(own: int, seen: Sightings) -> None:
             seen.gpg_calls.add(command)
         if any(marker in command for marker in MARKERS):
             seen.leaks.add(f"command line: {command!r}")
-        if int(name) != own and any(marker in variables for marker in MARKERS):
+        if int(name) != own and command != program and any(marker in variables for marker in MARKERS):
             seen.leaks.add(f"environment of {command!r}")
 
 
