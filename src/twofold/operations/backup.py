@@ -34,6 +34,7 @@ from twofold.pipeline.sign import Signer
 from twofold.pipeline.tally import Tally
 from twofold.pipeline.volumes import VolumeMeter
 from twofold.repository.repository import Repository
+from twofold.repository.signatures import signature_openers
 from twofold.tree.scan import SourceTree
 
 _BUFFERS: Final = 6
@@ -124,7 +125,8 @@ def backup(
     """
     began = clock.now()
     set_id = _new_set(plan, clock)
-    openers = _openers(repository, plan.chain)
+    chain = plan.chain
+    openers = signature_openers(repository, chain.files, local=chain.local) if chain is not None else []
     known = open_known_state(repository, plan.chain, openers, monitor=monitor) if plan.chain is not None else None
     try:
         if options.dry_run:
@@ -159,21 +161,6 @@ def _new_set(plan: BackupPlan, clock: Clock) -> SetId:
             "restored. Set the clock right, or make a full backup"
         )
     return SetId(max(now, previous + 1), previous)
-
-
-def _openers(repository: Repository, chain: SignatureChain | None) -> list[Callable[[], Opened]]:
-    """What opens the signature files of a chain: the copies in the archive directory where there are any."""
-    if chain is None:
-        return []
-
-    def opener(position: int) -> Callable[[], Opened]:
-        file = chain.files[position].candidates[0]
-        if not chain.local:
-            return lambda: repository.open_file(file)
-        envelope = repository.envelope_for(file.meaning.wrapping)
-        return lambda: envelope.open(repository.archive_dir.path_of(file.name))
-
-    return [opener(position) for position in range(len(chain.files))]
 
 
 def _count(source: SourceTree, known: KnownTree | None, set_id: SetId, *, began: float, clock: Clock) -> BackupSummary:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from twofold.collection.collection import Collection
 from twofold.collection.restore_point import SignaturePoint, signature_point
-from twofold.envelope.protocol import Opened
 from twofold.errors import CorruptStream, CorruptTar
 from twofold.model.times import format_asctime, format_compact
 from twofold.monitor import Monitor, Note
 from twofold.pipeline.basis import current_entries
 from twofold.repository.repository import Repository
+from twofold.repository.signatures import signature_openers
 
 
 class ListedFile(NamedTuple):
@@ -37,7 +37,9 @@ def list_files(
         text = f"No signature chain for the requested time. Using oldest available chain, starting at time {when}."
         monitor.report(Note(text, code=11, warning=True, extra=format_compact(oldest)))
     try:
-        for entry in current_entries(signature_openers(point, repository), monitor=monitor):
+        for entry in current_entries(
+            signature_openers(repository, point.files, local=point.chain.local), monitor=monitor
+        ):
             member = entry.member
             yield ListedFile(member.entry.mtime_ns // 1_000_000_000, member.path, member.entry.kind.value)
     except (CorruptTar, CorruptStream) as error:
@@ -50,16 +52,3 @@ def _where(point: SignaturePoint, repository: Repository) -> str:
     if not point.chain.local:
         return f"{names} at the target cannot be read"
     return f"{names} in {repository.archive_dir.path} cannot be read; delete it there, so that it is fetched again"
-
-
-def signature_openers(point: SignaturePoint, repository: Repository) -> list[Callable[[], Opened]]:
-    """What opens the signature files of a point, oldest set first."""
-
-    def opener(position: int) -> Callable[[], Opened]:
-        file = point.files[position].candidates[0]
-        if not point.chain.local:
-            return lambda: repository.open_file(file)
-        envelope = repository.envelope_for(file.meaning.wrapping)
-        return lambda: envelope.open(repository.archive_dir.path_of(file.name))
-
-    return [opener(position) for position in range(len(point.files))]
