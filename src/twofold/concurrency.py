@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter, thread_time
 from typing import Generic, Self, TypeVar
+
+from twofold.monitor import Monitor, NullMonitor, StageTime
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,21 +22,37 @@ class Cancelled(Exception):
     """The other side has gone; whoever meets this just ends."""
 
 
+class _Waited(threading.local):
+    """Seconds that this thread has waited: for something to work on, for room to put what it has made."""
+
+    def __init__(self) -> None:
+        self.for_input = 0.0
+        self.for_room = 0.0
+
+
+_waited = _Waited()
+
+
 class Task(Generic[T]):
     """A call that runs in a thread of its own."""
 
-    def __init__(self, function: Callable[[], T], name: str) -> None:
+    def __init__(self, function: Callable[[], T], name: str, monitor: Monitor) -> None:
         self._function = function
+        self._monitor = monitor
         self._result: list[T] = []
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
+        began = perf_counter()
         try:
             self._result.append(self._function())
         except BaseException as error:  # noqa: BLE001 - handed to join()
             self._error = error
+        self._monitor.report(
+            StageTime(self._thread.name, perf_counter() - began, thread_time(), _waited.for_input, _waited.for_room)
+        )
 
     @property
     def running(self) -> bool:
@@ -51,9 +70,9 @@ class Task(Generic[T]):
         return self._result[0]
 
 
-def spawn(function: Callable[[], T], *, name: str) -> Task[T]:
-    """Starts `function` in a thread; `name` shows up in debuggers."""
-    return Task(function, name)
+def spawn(function: Callable[[], T], *, name: str, monitor: Monitor | None = None) -> Task[T]:
+    """Starts `function` in a thread; `name` shows up in debuggers. At the end `monitor` gets a StageTime."""
+    return Task(function, name, monitor or NullMonitor())
 
 
 class Channel(Generic[T]):
@@ -70,8 +89,11 @@ class Channel(Generic[T]):
     def put(self, item: T) -> None:
         """Waits for room. Raises Cancelled when the reader has gone."""
         with self._changed:
-            while len(self._items) >= self._depth and not self._cancelled:
-                self._changed.wait()
+            if len(self._items) >= self._depth and not self._cancelled:
+                began = perf_counter()
+                while len(self._items) >= self._depth and not self._cancelled:
+                    self._changed.wait()
+                _waited.for_room += perf_counter() - began
             if self._cancelled:
                 raise Cancelled
             self._items.append(item)
@@ -94,8 +116,11 @@ class Channel(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
-                while not self._items and not self._ended and not self._cancelled:
-                    self._changed.wait()
+                if not self._items and not self._ended and not self._cancelled:
+                    began = perf_counter()
+                    while not self._items and not self._ended and not self._cancelled:
+                        self._changed.wait()
+                    _waited.for_input += perf_counter() - began
                 if self._cancelled:
                     raise Cancelled
                 if not self._items:
@@ -126,9 +151,11 @@ class _Promise(Generic[T, R]):
         self._done.set()
 
     def result(self, cancelled: threading.Event) -> R:
+        began = perf_counter()
         while not self._done.wait(0.1):
             if cancelled.is_set():
                 raise Cancelled
+        _waited.for_input += perf_counter() - began
         if self._error is not None:
             raise self._error
         return self._result[0]
@@ -145,8 +172,11 @@ class Pool(Generic[T]):
     def take(self) -> T:
         """Waits until one is free. Raises Cancelled after cancel()."""
         with self._changed:
-            while not self._things and not self._cancelled:
-                self._changed.wait()
+            if not self._things and not self._cancelled:
+                began = perf_counter()
+                while not self._things and not self._cancelled:
+                    self._changed.wait()
+                _waited.for_room += perf_counter() - began
             if self._cancelled:
                 raise Cancelled
             return self._things.popleft()
@@ -183,10 +213,12 @@ class Ledger:
     def wait(self, number: int) -> int:
         """The amount, once it is reported. Raises Cancelled after cancel()."""
         with self._changed:
+            began = perf_counter()
             while number not in self._amounts:
                 if self._cancelled:
                     raise Cancelled
                 self._changed.wait()
+            _waited.for_input += perf_counter() - began
             return self._amounts[number]
 
     def forget(self, number: int) -> None:
@@ -231,7 +263,10 @@ class Crew:
     only then are the stages above it woken and ended. So nobody waits for somebody who is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, monitor: Monitor | None = None) -> None:
+        """`monitor` gets a StageTime of each thread that ends, and one of the block itself at the end."""
+        self._monitor = monitor or NullMonitor()
+        self._began = (0.0, 0.0)
         self._cancels: list[Callable[[], None]] = []
         self._tasks: list[Task[None]] = []
         self._waits: list[Callable[[], None]] = []
@@ -239,9 +274,13 @@ class Crew:
         self._cancelled = threading.Event()
 
     def __enter__(self) -> Self:
+        self._began = (perf_counter(), thread_time())
+        _waited.for_input = _waited.for_room = 0.0
         return self
 
     def __exit__(self, *_: object) -> None:
+        wall, cpu = perf_counter() - self._began[0], thread_time() - self._began[1]
+        self._monitor.report(StageTime("main thread", wall, cpu, _waited.for_input, _waited.for_room))
         self._cancelled.set()
         for cancel in self._cancels:
             cancel()
@@ -281,13 +320,13 @@ class Crew:
                 channel.cancel()
                 raise
 
-        sink = Sink(channel, spawn(consume, name=name))
+        sink = Sink(channel, spawn(consume, name=name, monitor=self._monitor))
         self._waits.append(sink.wait)
         return sink
 
     def background(self, function: Callable[[], R], *, name: str) -> Task[R]:
         """A call in a thread of its own that is waited for, whatever it raises, when the block is left."""
-        task = spawn(function, name=name)
+        task = spawn(function, name=name, monitor=self._monitor)
         self._waits.append(task.wait)
         return task
 
@@ -298,7 +337,7 @@ class Crew:
     def ahead(self, items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
         """The same items, produced in a thread of its own up to `depth` ahead of the reader."""
         channel: Channel[T] = self.channel(depth)
-        self._tasks.append(spawn(lambda: _pump(items, channel), name=name))
+        self._tasks.append(spawn(lambda: _pump(items, channel), name=name, monitor=self._monitor))
         return iter(channel)
 
     def ordered_map(self, function: Callable[[T], R], items: Iterable[T], *, workers: int, name: str) -> Iterator[R]:
@@ -323,7 +362,7 @@ class Crew:
             work.end()
 
         for number in range(workers):
-            self._tasks.append(spawn(labour, name=f"{name} {number}"))
+            self._tasks.append(spawn(labour, name=f"{name} {number}", monitor=self._monitor))
         drawn = self.ahead(promises(), depth=workers, name=f"{name} feed")
         return (promise.result(self._cancelled) for promise in drawn)
 

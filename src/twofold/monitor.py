@@ -58,6 +58,20 @@ class FileStored:
 
 
 @dataclass(frozen=True, slots=True)
+class StageTime:
+    """A thread of a pipeline has ended: seconds that it lived, used of a processor, and waited for others.
+
+    What is left of its life it spent in system calls, in pipes to other programs, or waiting for the interpreter lock.
+    """
+
+    name: str
+    wall: float
+    cpu: float
+    waited_for_input: float
+    waited_for_room: float
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeDone:
     """A volume is at the target; `read_bytes` of the source have been read so far."""
 

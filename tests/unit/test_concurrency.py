@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from twofold.concurrency import Cancelled, Crew, Sink, spawn
+from twofold.monitor import RecordingMonitor, StageTime
 
 
 def test_a_task_gives_its_result_and_raises_its_error() -> None:
@@ -148,3 +149,39 @@ def test_what_comes_afterwards_finds_no_thread_running() -> None:
         crew.background(background, name="background")
         gate.set()
     assert ended == ["thread", "afterwards"]
+
+
+def test_each_thread_and_the_block_itself_tell_how_long_they_lived_and_waited() -> None:
+    monitor = RecordingMonitor()
+    gate = threading.Event()
+
+    def slow_source():
+        gate.wait(10)
+        yield 1
+
+    with Crew(monitor=monitor) as crew:
+        numbers = crew.ahead(slow_source(), depth=1, name="source")
+        task = crew.background(lambda: threading.Event().wait(0.02), name="opener")
+        task.join()
+        gate.set()
+        assert list(numbers) == [1]
+    stages = {event.name: event for event in monitor.events if isinstance(event, StageTime)}
+    assert set(stages) == {"source", "opener", "main thread"}
+    assert all(stage.wall >= stage.waited_for_input + stage.waited_for_room for stage in stages.values())
+
+
+def test_waiting_for_room_and_for_input_are_told_apart() -> None:
+    monitor = RecordingMonitor()
+    taken = threading.Event()
+
+    def source():
+        yield from range(3)
+        taken.set()
+
+    with Crew(monitor=monitor) as crew:
+        numbers = crew.ahead(source(), depth=1, name="source")
+        assert not taken.wait(0.02)  # nobody reads, so the source has had to wait for room
+        assert list(numbers) == [0, 1, 2]
+    [stage] = [event for event in monitor.events if isinstance(event, StageTime) and event.name == "source"]
+    assert stage.waited_for_room > 0
+    assert stage.waited_for_input == 0

@@ -227,7 +227,8 @@ class _Run:
             lookup = SignatureLookup(self._openers, monitor=self._monitor)
             cleanup.callback(lookup.close)
             # Last in, first out: the threads end before anything that they use is taken away.
-            tally, root = self._run(cleanup.enter_context(Crew()), state, changes, signatures, manifest, lookup)
+            crew = cleanup.enter_context(Crew(monitor=self._monitor))
+            tally, root = self._run(crew, state, changes, signatures, manifest, lookup)
             tally.errors += self._source.problems
             ended = clock.now()
             if not self._stored_bytes:

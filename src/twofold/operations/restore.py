@@ -126,7 +126,7 @@ def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOption
     """Carries the plan out. After all else is restored, raises PathNotFound, NothingRestored, BadVolume, PartlyDone."""
     check_target(options.target, overwrite=options.overwrite)
     counting = CountingMonitor(monitor)
-    with Crew() as crew:
+    with Crew(monitor=monitor) as crew:
         reader = ChainReader(plan.reading, repository, crew, monitor=counting)
         try:
             restorer = _Restorer(options, counting)

@@ -89,7 +89,7 @@ def verify(
 ) -> VerifySummary:
     """Compares and reports each difference. Raises BadVolume or PartlyDone, at the end, where the archive failed."""
     counting = CountingMonitor(monitor)
-    with Crew() as crew:
+    with Crew(monitor=monitor) as crew:
         reader = ChainReader(plan.reading, repository, crew, monitor=counting)
         try:
             summary = _Verifier(source, options, counting).verify(reader.histories())

@@ -25,6 +25,7 @@ from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
 from twofold.ui.prompt import TerminalPrompter
 from twofold.ui.reporting import Reporter
 from twofold.ui.terminal import Terminal, page
+from twofold.ui.timings import Timings
 from twofold.ui.usage import CommandLineError
 from twofold.ui.version import version_line
 
@@ -139,7 +140,7 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
         sink.tell(message)
     _warn(command, environment, sink)
     prompter = TerminalPrompter(warn=lambda text: terminal.errors.write(text + "\n", flush=True))
-    monitor = Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b"")
+    monitor = Timings(Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b""))
     system.open_files_limit(_OPEN_FILES)
     # Few reference cycles are made, but millions of values: looking for cycles would cost a tenth of the time.
     gc.set_threshold(100_000, 50, 1000)
@@ -151,6 +152,8 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
                 code = _ACTIONS[command.action](run)
         finally:
             run.close()
+            if command.options.timings:
+                sink.tell(monitor.message())
     if command.action.makes_backup:
         program = environment.program
         sink.tell(notice("Duplicity backup complete." if program == "duplicity" else "Backup complete."))

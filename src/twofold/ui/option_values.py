@@ -165,6 +165,7 @@ class Options(NamedTuple):
     tempdir: str | None = None
     time_separator: str = ":"
     timeout_seconds: int = 30
+    timings: bool = False
     use_agent: bool = False
     use_gpgsm: bool = False
     use_scp: bool = False

@@ -57,6 +57,14 @@ _GENERAL = (
         "Also append messages for programs to this file",
         field="log_files",
     ),
+    Option(
+        "timings",
+        _V.SWITCH,
+        _S.ALL,
+        _G.GENERAL,
+        "At the end, show where the time went, thread by thread",
+        status=Status.OWN,
+    ),
     Option("log-timestamp", _V.SWITCH, _S.ALL, _G.GENERAL, "Put time and level in front of every message"),
     Option(
         "tempdir",
