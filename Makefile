@@ -1,7 +1,7 @@
 # make            builds twofold in .venv, ready to run as .venv/bin/twofold
 # make demo       a backup, a change, a restore, with every command shown
 # make test       everything that has to hold before a change goes in
-# make bench      how fast it is
+# make bench      how fast it is, beside its peers, into docs/benchmarks
 # On a fresh Debian these install what they need (as root or through sudo); elsewhere they say what is missing.
 
 SHELL := /bin/bash
@@ -19,6 +19,7 @@ KERNEL_SOURCES := native/Cargo.toml native/Cargo.lock $(wildcard native/*.rs nat
 TEST_WORKERS ?= 2
 TEST_SECONDS ?= 1500
 TEST_OPTIONS ?=
+BENCH_OPTIONS ?=
 
 .PHONY: all build demo test lint bench duplicity clean
 
@@ -46,8 +47,12 @@ lint: build
 	    echo "cargo clippy is not installed: the kernel was not linted"
 	fi
 
+# Beside duplicity, restic, borg and tar: about an hour, most of it the peers'.
+# BENCH_OPTIONS='compare --scale 0.02' is a trial of a few minutes.
 bench: build duplicity
-	TWOFOLD_TEST_DUPLICITY="$(CURDIR)/$(DUPLICITY)/bin/duplicity" $(PYTHON_IN_VENV) -m bench
+	scripts/install_peers.sh $(STAMPS)/borg-1.4
+	TWOFOLD_TEST_DUPLICITY="$${TWOFOLD_TEST_DUPLICITY:-$(CURDIR)/$(DUPLICITY)/bin/duplicity}" \
+	    $(PYTHON_IN_VENV) -m bench $(BENCH_OPTIONS)
 
 duplicity: $(DUPLICITY)/complete.stamp
 

@@ -10,7 +10,7 @@ import argparse
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.librsync import Librsync
 from twofold.rsync import SignatureKind, native
@@ -114,12 +114,12 @@ def measure_many(library: Librsync, kind: SignatureKind, runs: int) -> None:
     show("80 small files, with hashes", len(buffer) * len(rounds), ours, theirs)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--level", choices=("portable", "avx2", "avx512"), default=native.simd_level())
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     native.set_simd_level(options.level)
     library = Librsync()
     print(f"{library.version} against the native kernel with {native.simd_level()}")
