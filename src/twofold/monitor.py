@@ -5,8 +5,9 @@ A Monitor may be called from any thread; it must not raise and must not keep the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from twofold.model.value import field, record, value
 
 
 class Monitor(Protocol):
@@ -23,7 +24,7 @@ class NullMonitor:
         """Does nothing."""
 
 
-@dataclass(slots=True)
+@record
 class RecordingMonitor:
     """Keeps every event, for tests."""
 
@@ -33,7 +34,7 @@ class RecordingMonitor:
         self.events.append(event)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """A file that could not be handled; the work goes on without it. `path` is relative to the backup root."""
 
@@ -42,14 +43,14 @@ class Problem:
     while_doing: str = "read"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SocketSkipped:
     """Sockets are never stored."""
 
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileStored:
     """One entry went into the backup; `change` is new, changed or deleted."""
 
@@ -57,7 +58,7 @@ class FileStored:
     change: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StageTime:
     """A thread of a pipeline has ended: seconds that it lived, used of a processor, and waited for others.
 
@@ -71,7 +72,7 @@ class StageTime:
     waited_for_room: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeDone:
     """A volume is at the target; `read_bytes` of the source have been read so far."""
 
@@ -81,7 +82,7 @@ class VolumeDone:
     read_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeRead:
     """A volume has been fetched and opened, `number` of `total`."""
 
@@ -90,7 +91,7 @@ class VolumeRead:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileRestored:
     """An entry was written; `kind` is duplicity's word for its type."""
 
@@ -98,7 +99,7 @@ class FileRestored:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MetadataSynchronized:
     """The cache agrees with the target: what was copied and what was removed (both empty: nothing to do)."""
 
@@ -107,7 +108,7 @@ class MetadataSynchronized:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MetadataSyncing:
     """The cache lacks something; `copying` names one file that is being fetched, or None at the start."""
 
@@ -115,14 +116,14 @@ class MetadataSyncing:
     removing: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LastFull:
     """When the newest full backup was made; None if there is none."""
 
     time: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Note:
     """Something a person should know that stops nothing; `code` is the number in the machine log, `level` its level."""
 
@@ -132,7 +133,7 @@ class Note:
     extra: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BadDownload:
     """A fetched volume has the wrong hash by that algorithm."""
 

@@ -6,13 +6,13 @@ A chain is never empty, its first element is the full one, and each element is i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from twofold.collection.sets import BackupSet, FoundFile, in_order_of_trust, order_in_time
 from twofold.model.backup import FileRole, SetId
+from twofold.model.value import record, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupChain:
     """`sets` begins with the full one; `replaced` are increments that a later one from the same start supersedes."""
 
@@ -49,7 +49,7 @@ class BackupChain:
         return len(self.usable) >= len(self.sets) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SignatureFile:
     """The signatures of one set; several candidates if several names say so."""
 
@@ -57,7 +57,7 @@ class SignatureFile:
     candidates: tuple[FoundFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SignatureChain:
     """Signature files of consecutive sets, all `local` (in the archive directory) or all at the target."""
 
@@ -74,7 +74,7 @@ class SignatureChain:
         return self.files[-1].set_id.end
 
 
-@dataclass(slots=True)
+@record
 class _Linked:
     """A chain of identities while others are being offered to it."""
 

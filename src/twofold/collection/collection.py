@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection as Names
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from twofold.collection.chains import BackupChain, SignatureChain, SignatureFile, link_sets, link_signatures
 from twofold.collection.sets import BackupSet, FoundFile, gather_sets
+from twofold.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ActivePair:
     """Where the next increment goes: it starts at the end of `signatures`.
 
@@ -25,7 +25,7 @@ class ActivePair:
     set_aside: BackupSet | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Collection:
     """What there is; sets and chains are in the order of their end times, the newest last."""
 

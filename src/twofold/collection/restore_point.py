@@ -6,16 +6,15 @@ cannot be used, nor what continues them; both are reported rather than met by a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from twofold.collection.chains import BackupChain, SignatureChain, SignatureFile
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet
 from twofold.errors import NoBackups
 from twofold.model.backup import SetId
+from twofold.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RestorePoint:
     """The full set and the increments to apply to it, in order.
 
@@ -34,7 +33,7 @@ class RestorePoint:
         return self.sets[-1].id.end
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SignaturePoint:
     """The signature files that tell what a backup of a moment holds; `before_first` as in `RestorePoint`."""
 

@@ -8,18 +8,18 @@ first, increments before their full set; in each set signatures, statistics, man
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from twofold.collection.chains import BackupChain, SignatureFile
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet, FoundFile, order_in_time
 from twofold.errors import UserError
 from twofold.model.backup import SetId
+from twofold.model.value import value
 
 _BEFORE_ALL = -(2**62)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Removal:
     """The files of one set (or its signatures alone) to delete: `remote` first, in order, then `local`."""
 
@@ -28,7 +28,7 @@ class Removal:
     local: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CleanupPlan:
     """`held_back` are sets without a manifest that complete sets build on: those might still be rescued."""
 
@@ -36,7 +36,7 @@ class CleanupPlan:
     held_back: tuple[BackupSet, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExpirePlan:
     """What a remove command would delete; the removals contain the interrupted set first.
 

@@ -7,10 +7,10 @@ the same thing are both kept, the likelier first, so that a reader can take the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName, Wrapping
+from twofold.model.value import field, value
 
 
 class FoundFile(NamedTuple):
@@ -21,7 +21,7 @@ class FoundFile(NamedTuple):
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupSet:
     """One backup: `volumes` and the four tuples after it are at the target, `local` in the archive directory.
 

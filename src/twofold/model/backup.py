@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from twofold.model.value import value
 
 
 class SetKind(Enum):
@@ -13,12 +14,15 @@ class SetKind(Enum):
     INCREMENTAL = "inc"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value
 class SetId:
     """Identifies one backup set: `start` is None for a full set; times are whole seconds since 1970, UTC."""
 
     end: int
     start: int | None = None
+
+    def __lt__(self, other: SetId) -> bool:
+        return (self.end, self.start or 0) < (other.end, other.start or 0)
 
     @property
     def kind(self) -> SetKind:
@@ -43,7 +47,7 @@ class Wrapping(Enum):
     GPGSM = ".p7m"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredName:
     """A file name taken apart. `volume` counts from 1; `partial` marks an unfinished manifest or signature file."""
 

@@ -20,13 +20,14 @@ _LENGTHS_OF_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "D": _DAY, "W": 7 * _DAY, "M": 30 * _DAY, "Y": 365 * _DAY}
 
 _COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}).", re.DOTALL)
-_ZONE = re.compile(r"([+-])([0-9]{2}):([0-9]{2})")
-_W3 = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(.*)", re.DOTALL)
-_INTERVAL = re.compile(r"(?:[0-9]{1,15}[smhDWMY])+")
-_INTERVAL_PART = re.compile(r"([0-9]+)([smhDWMY])")
-_YEAR_FIRST = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})")
-_YEAR_LAST = re.compile(r"([0-9]{1,2})[-/]([0-9]{1,2})[-/]([0-9]{4})")
-_DATE_IN_ONE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})Z")
+# Most runs read no other times, so these are compiled by the one that does.
+_ZONE = r"([+-])([0-9]{2}):([0-9]{2})"
+_W3 = r"(?s)([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(.*)"
+_INTERVAL = r"(?:[0-9]{1,15}[smhDWMY])+"
+_INTERVAL_PART = r"([0-9]+)([smhDWMY])"
+_YEAR_FIRST = r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
+_YEAR_LAST = r"([0-9]{1,2})[-/]([0-9]{1,2})[-/]([0-9]{4})"
+_DATE_IN_ONE = r"([0-9]{4})([0-9]{2})([0-9]{2})Z"
 
 _ACCEPTED = (
     'Write an interval before now such as "3D64s" (s, m, h, D, W, M = 30 days, Y = 365 days), a time such as '
@@ -93,7 +94,7 @@ def parse_w3(text: str, *, separator: str = ":") -> int | None:
         return _utc(fields) + time.timezone
     if zone == "Z":
         return _utc(fields)
-    match = _ZONE.fullmatch(zone)
+    match = re.fullmatch(_ZONE, zone)
     if match is None:
         return None
     return _utc(fields) - 3600 * int(match[1] + match[2]) - 60 * int(match[3])
@@ -111,8 +112,8 @@ def parse_time(text: str, *, now: int, separator: str = ":") -> int:
     moment = _moment(text, separator)
     if moment is not None:
         return moment
-    if _INTERVAL.fullmatch(text):
-        return max(0, now - sum(int(number) * _UNITS[unit] for number, unit in _INTERVAL_PART.findall(text)))
+    if re.fullmatch(_INTERVAL, text):
+        return max(0, now - sum(int(number) * _UNITS[unit] for number, unit in re.findall(_INTERVAL_PART, text)))
     date = _date(text)
     if date is not None:
         return _local(_checked(date, text))
@@ -146,7 +147,7 @@ def _compact_fields(text: str) -> _Fields | None:
 
 def _w3_fields(text: str, separator: str) -> tuple[_Fields, str] | None:
     """Date and time of day, and the zone as written, with colons."""
-    match = _W3.fullmatch(text.replace(separator, ":") if separator else text)
+    match = re.fullmatch(_W3, text.replace(separator, ":") if separator else text)
     if match is None:
         return None
     fields = _plausible(_Fields(*(int(group) for group in match.groups()[:6])))
@@ -185,7 +186,7 @@ def _offset(zone: str) -> int | None:
     """Seconds east of Greenwich; the sign holds for the minutes, too."""
     if zone == "Z":
         return 0
-    match = _ZONE.fullmatch(zone)
+    match = re.fullmatch(_ZONE, zone)
     if match is None or int(match[2]) > 23 or int(match[3]) > 59:
         return None
     seconds = 3600 * int(match[2]) + 60 * int(match[3])
@@ -193,10 +194,10 @@ def _offset(zone: str) -> int | None:
 
 
 def _date(text: str) -> _Fields | None:
-    match = _YEAR_FIRST.fullmatch(text) or _DATE_IN_ONE.fullmatch(text)
+    match = re.fullmatch(_YEAR_FIRST, text) or re.fullmatch(_DATE_IN_ONE, text)
     if match is not None:
         return _plausible(_Fields(int(match[1]), int(match[2]), int(match[3])))
-    match = _YEAR_LAST.fullmatch(text)
+    match = re.fullmatch(_YEAR_LAST, text)
     return None if match is None else _plausible(_Fields(int(match[3]), int(match[1]), int(match[2])))
 
 

@@ -5,8 +5,9 @@ Lists arrive already read; patterns are text in which undecodable bytes are surr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from twofold.model.value import value
 
 
 class Mode(Enum):
@@ -24,35 +25,35 @@ class Syntax(Enum):
     REGEXP = "regular expression"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Include:
     """`--include`."""
 
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exclude:
     """`--exclude`."""
 
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IncludeRegexp:
     """`--include-regexp`."""
 
     expression: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExcludeRegexp:
     """`--exclude-regexp`."""
 
     expression: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IncludeFilelist:
     """`--include-filelist`: `content` is what the file of that name holds."""
 
@@ -60,7 +61,7 @@ class IncludeFilelist:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExcludeFilelist:
     """`--exclude-filelist`: `content` is what the file of that name holds."""
 
@@ -68,7 +69,7 @@ class ExcludeFilelist:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilesFrom:
     """`--files-from`: `content` is what the file of that name holds."""
 
@@ -76,45 +77,45 @@ class FilesFrom:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExcludeIfPresent:
     """`--exclude-if-present`: the name of the marker."""
 
     name: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExcludeDeviceFiles:
     """`--exclude-device-files`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExcludeOtherFilesystems:
     """`--exclude-other-filesystems`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExcludeOlderThan:
     """`--exclude-older-than`: seconds since 1970."""
 
     instant: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilterSyntax:
     """`--filter-globbing`, `--filter-literal`, `--filter-regexp`: holds for the patterns after it."""
 
     syntax: Syntax
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilterCase:
     """`--filter-ignorecase`, `--filter-strictcase`: holds for the patterns after it."""
 
     ignore: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NullSeparator:
     """`--null-separator`: holds for all lists, wherever it stands."""
 

@@ -7,10 +7,10 @@ other properties only serve to find the same answers faster (patterns.py). Paths
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from twofold.model.value import value
 from twofold.select.errors import BadExpression, BadGlob
 
 IGNORE_CASE_PREFIX = "ignorecase:"
@@ -26,7 +26,7 @@ class _Token(NamedTuple):
     may_be_slash: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class Glob:
     """A pattern; `text` has no trailing slash, which `only_directories` replaces. Raises BadGlob and BadExpression."""
 

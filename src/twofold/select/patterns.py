@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
+from twofold.model.value import value
 from twofold.select.glob import Glob, compile_expression
 from twofold.select.rules import Answer, Facts, Placed
 
@@ -75,7 +75,7 @@ class PatternRule:
                 yield _leading_files(glob, directory)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Found:
     """How to find, among the entries of one directory, those that a rule has an answer for."""
 

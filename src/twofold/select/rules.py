@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from twofold.model.value import value
 
 
 class Answer(Enum):
@@ -40,7 +41,7 @@ class Facts(Protocol):
 Sweep = Callable[[Sequence[str], Sequence[Facts]], Mapping[str, Answer]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Placed:
     """A rule in one directory: `sweep` takes the names of entries and their facts, and answers for those it knows of.
 
@@ -59,7 +60,7 @@ class Rule(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RegexpRule:
     """A regular expression, searched for anywhere in the path."""
 
@@ -71,7 +72,7 @@ class RegexpRule:
         return Placed(lambda names, facts: {name: answer for name in names if search(directory + name)})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceFilesRule:
     """Leaves out character and block devices."""
 
@@ -79,7 +80,7 @@ class DeviceFilesRule:
         return Placed(_exclude_if(lambda facts: stat.S_ISCHR(facts.st_mode) or stat.S_ISBLK(facts.st_mode)))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OtherFilesystemsRule:
     """Leaves out what lies on another device than the root."""
 
@@ -87,7 +88,7 @@ class OtherFilesystemsRule:
         return Placed(_exclude_if(lambda facts: facts.st_dev != root_device))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OlderThanRule:
     """Leaves out regular files last changed before an instant."""
 

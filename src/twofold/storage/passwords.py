@@ -7,9 +7,9 @@ IMAP_PASSWORD instead of the two variables.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
+from twofold.model.value import field, value
 from twofold.storage.url import StorageUrl
 
 _ASKED_ONLY_ON_REQUEST = frozenset({"sftp", "scp", "paramiko+sftp", "paramiko+scp", "pexpect+sftp", "pexpect+scp"})
@@ -27,7 +27,7 @@ class PasswordSource(Enum):
     PERSON = "prompt"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FoundPassword:
     """A password and where it was found."""
 

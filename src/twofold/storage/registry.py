@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from twofold.errors import GoneService, MissingLibrary, UnsupportedScheme
+from twofold.model.value import field, value
 
 if TYPE_CHECKING:
     from twofold.storage.store import Store
@@ -47,7 +47,7 @@ class Scheme(NamedTuple):
     gone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoreSettings:
     """What a driver gets besides the URL: the variables it may look at, the password found for it, seconds to wait."""
 

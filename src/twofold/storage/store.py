@@ -7,11 +7,11 @@ environment; wrappers do that (docs/drivers.md). Errors are those of `twofold.er
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from twofold.model.backup import FileRole
+from twofold.model.value import value
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Operation(Enum):
     FREE_BYTES = "space"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Key:
     """A stored file by name, with what it is for, so that no driver has to guess that from the name.
 
@@ -79,7 +79,7 @@ class Digest(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredFile:
     """What a store says about one file.
 
@@ -102,7 +102,7 @@ class Atomicity(Enum):
     BY_SIZE_CHECK = "size check"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoreTraits:
     """Limits and habits of a store, as data.
 
@@ -220,7 +220,7 @@ class CanCreateExclusive(Protocol):
         """Stores `content` under a name that nobody has. Raises AlreadyExists, and then nothing has changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Warming:
     """The answer to warm_up; `ready_at` (seconds since 1970, UTC) is when the last of `coming` is expected."""
 

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from twofold.errors import InvalidUrl
+from twofold.model.value import value
 from twofold.storage.registry import PREFIXES, Form, find_scheme
 
 _SCHEME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_+"
@@ -42,7 +42,7 @@ def redact(text: str) -> str:
     return text if "@" in first else f"{scheme}://{first}:{_HIDDEN}@{after}"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@value
 class StorageUrl:
     """A target URL taken apart.
 

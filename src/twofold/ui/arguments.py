@@ -8,8 +8,8 @@ abbreviations prefer duplicity's own names, nor keeps selection conditions in or
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from twofold.model.value import value
 from twofold.ui.option import Option, Status
 from twofold.ui.options import BY_LETTER, BY_NAME
 from twofold.ui.usage import AmbiguousOption, CommandLineError, suggestion
@@ -17,7 +17,7 @@ from twofold.ui.usage import AmbiguousOption, CommandLineError, suggestion
 _DUPLICITYS_OWN = frozenset({Status.CURRENT})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Occurrence:
     """One option as given; `spelled` is its full name with dashes, for messages."""
 
@@ -26,7 +26,7 @@ class Occurrence:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arguments:
     """What the command line consists of, each part in the order given."""
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import time
-from dataclasses import dataclass
 
 from twofold.envelope.gpg import GpgEnvelope
 from twofold.envelope.gpg_command import GpgSettings
@@ -17,6 +15,7 @@ from twofold.errors import UserError
 from twofold.format.names import NameCodec
 from twofold.model.backup import Wrapping
 from twofold.model.times import Clock
+from twofold.model.value import value
 from twofold.monitor import Monitor, Note
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.repository.repository import Repository, RepositoryOptions
@@ -32,10 +31,10 @@ from twofold.ui.parser import CommandLine
 from twofold.ui.passphrases import Passphrases, Situation
 from twofold.ui.prompt import Prompter
 
-_DEFAULT_LEVEL = 1
+_DEFAULT_LEVEL = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Run:
     """What an action works with."""
 
@@ -114,7 +113,13 @@ def _patient(store: Store, options: Options, monitor: Monitor) -> Store:
         monitor.report(Note(text, warning=True))
 
     policy = RetryPolicy(attempts=options.num_retries, base_delay=min(1.0, options.backend_retry_delay_seconds))
-    return RetryStore(store, policy=policy, sleep=time.sleep, chance=random.random, noticed=tell)
+    return RetryStore(store, policy=policy, sleep=time.sleep, chance=_chance, noticed=tell)
+
+
+def _chance() -> float:
+    import random
+
+    return random.random()
 
 
 def _archive_path(command: CommandLine, environment: Environment) -> str:

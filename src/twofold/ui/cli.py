@@ -5,20 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from twofold import rsync, system
 from twofold.errors import TwofoldError, UserError
 from twofold.model.times import Clock, SystemClock
-from twofold.ui.actions import back_up, print_list, print_status, restore_files, verify_files
-from twofold.ui.assemble import Run, assemble
-from twofold.ui.commands import Action
+from twofold.model.value import value
+from twofold.ui.actions import carry_out
+from twofold.ui.assemble import assemble
 from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
 from twofold.ui.failure import INTERRUPTED, Failure, describe, describe_unexpected
-from twofold.ui.housekeeping import clean_up, expire
 from twofold.ui.machine_log import MachineLog
 from twofold.ui.message import Sink, Sinks, info, notice, warning
 from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
@@ -30,22 +26,9 @@ from twofold.ui.usage import CommandLineError
 from twofold.ui.version import version_line
 
 _OPEN_FILES = 4096
-_ACTIONS: dict[Action, Callable[[Run], int]] = {
-    Action.BACKUP: back_up,
-    Action.FULL: back_up,
-    Action.INCREMENTAL: back_up,
-    Action.RESTORE: restore_files,
-    Action.VERIFY: verify_files,
-    Action.LIST: print_list,
-    Action.STATUS: print_status,
-    Action.CLEANUP: clean_up,
-    Action.REMOVE_OLDER: expire,
-    Action.REMOVE_ALL_BUT: expire,
-    Action.REMOVE_INCREMENTALS: expire,
-}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _StartedAt:
     """A clock that pretends that the run began at another moment (--current-time)."""
 
@@ -105,6 +88,8 @@ def _failure_of(error: Exception, program: str) -> Failure:
             return describe(error, program=program)
         case OSError():
             return describe(_translated(error), program=program)
+    import traceback
+
     # A mistake of ours: number and class name are interface.
     return describe_unexpected(error, traceback_text="".join(traceback.format_exception(error)))
 
@@ -149,7 +134,7 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
         try:
             sink.tell(info(f"Using archive dir: {run.archive_dir.path}"))
             with run.archive_dir:
-                code = _ACTIONS[command.action](run)
+                code = carry_out(run)
         finally:
             run.close()
             if command.options.timings:

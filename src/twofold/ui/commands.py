@@ -5,8 +5,9 @@ Names are case sensitive and never abbreviated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, Flag, auto
+
+from twofold.model.value import value
 
 
 class Action(Enum):
@@ -60,7 +61,7 @@ class Scope(Flag):
     ALL = BACKUP | READING | LIST | STATUS | DELETING
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """One action; `help_topic` is what follows `--help-`."""
 

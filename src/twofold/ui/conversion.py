@@ -6,10 +6,10 @@ Pure; every value is checked here, whether or not the action will look at it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from twofold.errors import UserError
 from twofold.model.times import parse_time
+from twofold.model.value import field, record, value
 from twofold.ui.arguments import Occurrence, read_pieces
 from twofold.ui.option import Option, Status, Value
 from twofold.ui.option_values import Condition, MetadataSync, Options, Rule
@@ -18,7 +18,7 @@ from twofold.ui.usage import CommandLineError
 _LEVELS = {"error": 0, "warning": 2, "notice": 3, "info": 5, "debug": 9}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surroundings:
     """What the command line alone does not say: `now` is in seconds since 1970, `expand_path` resolves ~ and $NAME."""
 
@@ -26,7 +26,7 @@ class Surroundings:
     expand_path: Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Converted:
     """All options; `now` is the start of the run, which the testing option --current-time can move."""
 
@@ -36,7 +36,7 @@ class Converted:
     advice: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@record
 class _Draft:
     """What has been read so far; `times` wait for the separator, which may come last."""
 

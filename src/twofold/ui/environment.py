@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
+from twofold.model.value import field, value
 from twofold.ui.version import TWOFOLD, program_name
 
 _OUR_SECRETS = frozenset({"PASSPHRASE", "SIGN_PASSPHRASE", "BACKEND_PASSWORD", "FTP_PASSWORD"})
@@ -49,7 +49,7 @@ _OLD_VARIABLE_ADVICE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Environment:
     """Values from the start of the process (docs/cli.md section 3).
 

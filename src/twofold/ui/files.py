@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from twofold.model.entry import Entry, Kind
 from twofold.model.times import format_asctime, format_compact
-from twofold.tree.compare import Aspect, Difference
 from twofold.ui.machine_log import quote_path
 from twofold.ui.message import Level, Message, notice
 from twofold.ui.text import path_text
+
+if TYPE_CHECKING:
+    from twofold.tree.compare import Difference
 
 _SECOND = 10**9
 _BACKUP_CODES = {"new": (4, "A"), "changed": (5, "M"), "deleted": (6, "D")}
@@ -107,6 +110,8 @@ def _difference(text: str) -> Message:
 
 
 def _difference_text(path: str, difference: Difference) -> str:
+    from twofold.tree.compare import Aspect
+
     found, expected = difference.found, difference.expected
     match difference.aspect:
         case Aspect.TYPE:

@@ -13,6 +13,7 @@ from twofold.ui.option_values import Options
 from twofold.ui.options import OPTIONS
 from twofold.ui.version import version_line
 
+_DEFAULTS = Options()
 _LEFT = 30
 _METAVARS = {
     Value.INTEGER: "NUMBER",
@@ -143,9 +144,9 @@ def metavar_of(option: Option) -> str:
 
 def default_text(option: Option) -> str:
     """An option's default as it would be typed; empty where there is none worth telling."""
-    if option.default or option.target_field not in Options._field_defaults or not option.values_wanted:
+    if option.default or not hasattr(_DEFAULTS, option.target_field) or not option.values_wanted:
         return option.default
-    default = Options._field_defaults[option.target_field]
+    default: object = getattr(_DEFAULTS, option.target_field)
     if default is None or default in ("", (), 0):
         return ""
     return str(default // option.unit) if isinstance(default, int) else str(getattr(default, "value", default))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from twofold.errors import UserError
-from twofold.ui.message import Audience, Level, Message
+from twofold.ui.message import Audience, Level, Message, Messages
 
 
 class LogUnavailable(UserError):
@@ -44,6 +44,11 @@ class MachineLog:
                 file.flush()
             except BrokenPipeError:
                 self._lose(file)
+
+    def tell_all(self, messages: Messages) -> None:
+        if self._files:
+            for message in messages.each():
+                self.tell(message)
 
     def close(self) -> None:
         """Closes files; descriptors that others opened stay open."""

@@ -5,6 +5,7 @@ Texts may hold the surrogates of undecodable file names; every sink copes with t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
@@ -46,10 +47,21 @@ class Message(NamedTuple):
         return self.always or self.level <= verbosity
 
 
+class Messages(Protocol):
+    """Many messages that may also be told as one text, which is much less work."""
+
+    def text(self) -> str:
+        """The texts of all, each with its line feed."""
+
+    def each(self) -> Iterable[Message]:
+        """One by one; all are shown at any verbosity and none is an error."""
+
+
 class Sink(Protocol):
     """Takes messages; may be called from any thread and does not raise when nobody listens any more."""
 
     def tell(self, message: Message) -> None: ...
+    def tell_all(self, messages: Messages) -> None: ...
 
 
 class Sinks:
@@ -61,6 +73,10 @@ class Sinks:
     def tell(self, message: Message) -> None:
         for sink in self._sinks:
             sink.tell(message)
+
+    def tell_all(self, messages: Messages) -> None:
+        for sink in self._sinks:
+            sink.tell_all(messages)
 
 
 def notice(text: str) -> Message:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from twofold.model.value import value
 from twofold.ui.commands import Scope
 from twofold.ui.option_values import Rule
 
@@ -74,7 +74,7 @@ class Status(Enum):
     PLANNED = "not yet available"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Option:
     """One long option without its two dashes.
 

@@ -6,9 +6,9 @@ so. The defaults stand here and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+
+from twofold.model.value import value
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -45,7 +45,7 @@ class Rule(Enum):
         return self in (Rule.EXCLUDE_IF_PRESENT, Rule.EXCLUDE_OTHER_FILESYSTEMS, Rule.FILES_FROM)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """One selection option as given; `instant` is the time of EXCLUDE_OLDER_THAN, in seconds since 1970."""
 
@@ -61,10 +61,10 @@ class MetadataSync(Enum):
     FULL = "full"
 
 
-class Options(NamedTuple):
+@value
+class Options:
     """One field an option, a switch and its opposite share one.
 
-    A NamedTuple, not a dataclass: with this many fields the class itself is made in 2 ms instead of 8, at every start.
     Times are seconds since 1970; `restore_time` None means now.
     """
 

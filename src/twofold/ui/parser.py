@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from twofold.errors import UserError
 from twofold.model.times import parse_time
+from twofold.model.value import value
 from twofold.ui.arguments import take_apart
 from twofold.ui.commands import BY_ACTION, BY_NAME, COMMANDS, Action, Command, Word
 from twofold.ui.conversion import Converted, Surroundings, convert
@@ -23,7 +23,7 @@ from twofold.ui.usage import CommandLineError, CountTooSmall, suggestion
 _URL = re.compile(r"[A-Za-z0-9_+]+://.*")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CommandLine:
     """One run as asked for.
 
@@ -45,19 +45,19 @@ class CommandLine:
     messages: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HelpRequest:
     """Nothing but a help text is wanted; `topic` is what follows `--help-`, empty for the short help."""
 
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VersionRequest:
     """Nothing but the version is wanted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Words:
     """What the words other than the action say."""
 

@@ -5,11 +5,11 @@ Nobody is asked before a passphrase is really about to be used, and nobody is as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 
 from twofold.concurrency import Pool
 from twofold.errors import UserError
+from twofold.model.value import field, record, value
 from twofold.ui.commands import Action
 from twofold.ui.message import Level, Message, Sink, notice
 from twofold.ui.prompt import Prompter
@@ -23,7 +23,7 @@ _EMPTY = "Cannot use empty passphrase with symmetric encryption!  Please try aga
 _NEVER_DECRYPTING = frozenset({Action.STATUS, Action.REMOVE_OLDER, Action.REMOVE_ALL_BUT, Action.REMOVE_INCREMENTALS})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Situation:
     """All that decides about passphrases; `encrypt_keys` are the hidden ones, too."""
 
@@ -86,7 +86,7 @@ def decide_signing(situation: Situation, *, is_person: bool) -> Origin:
     return Origin.PERSON
 
 
-@dataclass(slots=True)
+@record
 class _Answers:
     """What is known by now; each at most asked once."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from twofold.model.times import format_asctime
 from twofold.monitor import (
@@ -18,11 +19,12 @@ from twofold.monitor import (
     VolumeDone,
     VolumeRead,
 )
-from twofold.operations.verify import DataDiffers, Differs, OnlyInBackup, OnlyLocal
-from twofold.tree.shortfalls import Degraded
 from twofold.ui import files
 from twofold.ui.message import Level, Message, Sink, notice
 from twofold.ui.text import path_text
+
+if TYPE_CHECKING:
+    from twofold.tree.shortfalls import Degraded
 
 
 class Reporter:
@@ -49,10 +51,6 @@ class Reporter:
                 return _sync_messages(event)
             case BadDownload():
                 return (_bad_download(event),)
-            case Degraded():
-                return (_degraded(event),)
-            case OnlyLocal() | OnlyInBackup() | Differs() | DataDiffers():
-                return (_difference(event),)
         return self._small(event)
 
     def _small(self, event: object) -> tuple[Message, ...]:
@@ -70,7 +68,7 @@ class Reporter:
                 return (files.volume_processed(event.number, event.total),)
             case SocketSkipped():
                 return (files.socket_skipped(os.fsdecode(os.path.join(self._source, event.path))),)
-        raise AssertionError(f"an event that nobody words: {event!r}")
+        return (_of_reading(event),)
 
     def _note(self, event: Note) -> Message:
         level = Level.WARNING if event.warning else Level.NOTICE
@@ -111,16 +109,14 @@ def _bad_download(event: BadDownload) -> Message:
     return Message(Level.ERROR, text, code=21)
 
 
-def _degraded(event: Degraded) -> Message:
-    more = f" and {event.count - 1} more" if event.count > 1 else ""
-    return Message(
-        Level.WARNING,
-        f"Not everything could be restored: {event.kind.value} of {path_text(event.example)}{more}: {event.reason}",
-    )
+def _of_reading(event: object) -> Message:
+    """Events of restore and verify, whose modules are loaded by then; nobody else is to pay for loading them."""
+    from twofold.operations.verify import DataDiffers, Differs, OnlyInBackup, OnlyLocal
+    from twofold.tree.shortfalls import Degraded
 
-
-def _difference(event: OnlyLocal | OnlyInBackup | Differs | DataDiffers) -> Message:
     match event:
+        case Degraded():
+            return _degraded(event)
         case OnlyLocal():
             return files.new_file(event.path)
         case OnlyInBackup():
@@ -129,3 +125,12 @@ def _difference(event: OnlyLocal | OnlyInBackup | Differs | DataDiffers) -> Mess
             return files.different(event.path, event.difference)
         case DataDiffers():
             return files.other_data(event.path)
+    raise AssertionError(f"an event that nobody words: {event!r}")
+
+
+def _degraded(event: Degraded) -> Message:
+    more = f" and {event.count - 1} more" if event.count > 1 else ""
+    return Message(
+        Level.WARNING,
+        f"Not everything could be restored: {event.kind.value} of {path_text(event.example)}{more}: {event.reason}",
+    )

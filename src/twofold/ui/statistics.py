@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from twofold.model.backup import SetKind
 from twofold.model.times import format_asctime, format_compact, format_duration
+from twofold.model.value import value
 from twofold.ui.message import Level, Message
 from twofold.ui.text import format_size
 
 _TITLE = f"{'-' * 14}[ Backup Statistics ]{'-' * 14}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupStatistics:
     """Counts of entries and bytes; times are seconds since 1970, begin and end of the scan.
 
@@ -43,7 +42,7 @@ class BackupStatistics:
         return self.new_files + self.changed_files + self.deleted_files
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupFacts:
     """What the JSON says besides the counts; `target` must not hold a password.
 

@@ -6,11 +6,11 @@ All are shown at any verbosity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from twofold.model.backup import SetKind
 from twofold.model.times import format_asctime, format_compact
+from twofold.model.value import value
 from twofold.ui.message import Level, Message
 from twofold.ui.text import path_text
 
@@ -27,7 +27,7 @@ class Change(Enum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetRow:
     """One set; `time` is its end in seconds since 1970."""
 
@@ -37,14 +37,14 @@ class SetRow:
     is_encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChainRows:
     """One chain, its full set first."""
 
     sets: tuple[SetRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatusReport:
     """All that a target holds. `secondary` chains are sorted from the oldest, `primary` is the one to be continued.
 
@@ -60,7 +60,7 @@ class StatusReport:
     backend: str = "BackendWrapper"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetChanges:
     """The files that one set changed, in archive order; `statistics` is the object stored with it, as JSON."""
 
@@ -70,7 +70,7 @@ class SetChanges:
     statistics: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileHistory:
     """The sets in which one file changed, from the oldest."""
 

@@ -12,7 +12,7 @@ import time
 from typing import BinaryIO
 
 from twofold.model.times import Clock
-from twofold.ui.message import Audience, Level, Message
+from twofold.ui.message import Audience, Level, Message, Messages
 
 
 def encode_for(encoding: str, text: str) -> bytes:
@@ -37,14 +37,26 @@ class OutputStream:
 
     def write(self, text: str, *, flush: bool) -> None:
         """Raises OSError for all but a reader that went away, such as a full disk."""
+        self._write(encode_for(self._encoding, text), flush=flush)
+
+    def _write(self, data: bytes, *, flush: bool) -> None:
         if self._file is None:
             return
         try:
-            self._file.write(encode_for(self._encoding, text))
+            self._file.write(data)
             if flush:
                 self._file.flush()
         except BrokenPipeError:
             self._drop(self._file)
+
+    def write_if_clean(self, text: str) -> bool:
+        """Writes a text if the encoding has all of it. Raises OSError as `write` does."""
+        try:
+            data = text.encode(self._encoding, "surrogateescape")
+        except UnicodeEncodeError:
+            return False
+        self._write(data, flush=False)
+        return True
 
     def flush(self) -> None:
         self.write("", flush=True)
@@ -85,6 +97,12 @@ class Terminal:
         else:
             # Listings are a million INFO lines shown always; a flush for each would take longer than making them.
             self.output.write(text, flush=not (message.always and message.level is Level.INFO))
+
+    def tell_all(self, messages: Messages) -> None:
+        if self._clock is None and self.output.write_if_clean(messages.text()):
+            return
+        for message in messages.each():
+            self.tell(message)
 
     def finish(self) -> None:
         """To be called at the end of the program, before its exit code is given."""

@@ -77,7 +77,7 @@ def test_defaults_are_of_their_fields_types():
 
 
 def test_every_field_has_an_option():
-    assert set(Options._fields) == {option.target_field for option in TAKEN if option.rule is None}
+    assert set(Options.__match_args__) == {option.target_field for option in TAKEN if option.rule is None}
 
 
 def test_every_selection_option_has_a_rule_and_no_other_option_has():

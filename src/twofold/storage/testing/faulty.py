@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Self, TypeVar
 
 from twofold.errors import StorageError, Unavailable
+from twofold.model.value import record
 from twofold.storage.store import (
     ByteCounter,
     CanCopy,
@@ -38,7 +38,7 @@ class _Moment(Enum):
     AFTER = "after"
 
 
-@dataclass(slots=True)
+@record
 class _Fault:
     operation: Operation
     skip: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from twofold.model.value import value
 from twofold.storage.store import (
     ByteCounter,
     CanCopy,
@@ -21,7 +21,7 @@ from twofold.storage.store import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """One call; `moved` counts the bytes through us: sent by put and create, received by get and read_range."""
 

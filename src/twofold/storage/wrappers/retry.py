@@ -7,10 +7,10 @@ sum of the pauses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from twofold.errors import AlreadyExists, Unavailable
+from twofold.model.value import value
 from twofold.storage.store import (
     ByteCounter,
     CanCopy,
@@ -35,7 +35,7 @@ from twofold.storage.store import (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryPolicy:
     """How often and how patiently: all times in seconds.
 
@@ -49,7 +49,7 @@ class RetryPolicy:
     patience: float = 900.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FailedAttempt:
     """An attempt that failed and will be repeated after `pause` seconds; `number` counts from 1."""
 

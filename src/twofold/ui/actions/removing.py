@@ -15,7 +15,7 @@ from twofold.collection.retention import (
 )
 from twofold.model.times import format_asctime
 from twofold.operations.expire import carry_out_removals
-from twofold.ui.actions import report_last_full, synchronized
+from twofold.ui.actions.preparing import report_last_full, synchronized
 from twofold.ui.assemble import Run
 from twofold.ui.commands import Action
 from twofold.ui.message import notice, warning

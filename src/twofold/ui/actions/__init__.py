@@ -1,0 +1,41 @@
+"""What the program can be asked to do: one module for actions that need the same, loaded when one of them is asked for.
+
+A collection-status in a cron job must not pay for loading what makes backups.
+"""
+
+from __future__ import annotations
+
+from twofold.ui.assemble import Run
+from twofold.ui.commands import Action
+
+
+def carry_out(run: Run) -> int:
+    """Does what the command line asks for; gives the exit code."""
+    match run.command.action:
+        case Action.BACKUP | Action.FULL | Action.INCREMENTAL:
+            from twofold.ui.actions.backing_up import back_up
+
+            return back_up(run)
+        case Action.RESTORE:
+            from twofold.ui.actions.restoring import restore_files
+
+            return restore_files(run)
+        case Action.VERIFY:
+            from twofold.ui.actions.restoring import verify_files
+
+            return verify_files(run)
+        case Action.LIST:
+            from twofold.ui.actions.showing import print_list
+
+            return print_list(run)
+        case Action.STATUS:
+            from twofold.ui.actions.showing import print_status
+
+            return print_status(run)
+    return _clear_away(run)
+
+
+def _clear_away(run: Run) -> int:
+    from twofold.ui.actions.removing import clean_up, expire
+
+    return clean_up(run) if run.command.action is Action.CLEANUP else expire(run)

@@ -1,0 +1,164 @@
+"""The actions that make backups: full, incremental, and whichever is due."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from twofold import system
+from twofold.collection.chains import BackupChain
+from twofold.collection.collection import Collection
+from twofold.collection.sets import BackupSet
+from twofold.errors import MissingVolume, UserError
+from twofold.model.backup import SetKind
+from twofold.model.times import format_asctime
+from twofold.model.value import replace
+from twofold.monitor import Note
+from twofold.operations.backup import BackupOptions, BackupPlan, BackupSummary, backup, plan_backup
+from twofold.operations.completeness import find_volume_faults
+from twofold.operations.source_check import check_source, check_target_manifest
+from twofold.operations.unfinished import clear_unfinished, plan_unfinished
+from twofold.select.compiling import normalized_source
+from twofold.select.conditions import Mode
+from twofold.tree.scan import ScanOptions, SourceTree
+from twofold.ui.actions.preparing import report_last_full, synchronized
+from twofold.ui.assemble import Run
+from twofold.ui.commands import Action
+from twofold.ui.message import Level
+from twofold.ui.selection import build_selection
+from twofold.ui.statistics import BackupStatistics, statistics_message
+
+_ASKED = {Action.FULL: SetKind.FULL, Action.INCREMENTAL: SetKind.INCREMENTAL, Action.BACKUP: None}
+
+
+def back_up(run: Run) -> int:
+    """Makes a backup; gives the exit code."""
+    command, options = run.command, run.command.options
+    source = os.fsencode(command.path)
+    selection = build_selection(
+        command.conditions,
+        source=source,
+        mode=Mode.BACKUP,
+        null_separator=options.null_separator,
+        sink=run.sink,
+    )
+    tree = SourceTree(
+        normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
+    )
+    collection = _clear_unfinished(run, run.repository.collection())
+    if command.action is not Action.FULL:
+        newest = collection.chains[-1] if collection.chains else None
+        collection = synchronized(run, collection, newest)
+    report_last_full(run, collection)
+    backup_options = _backup_options(run, normalized_source(source))
+    plan = plan_backup(collection, asked=_ASKED[command.action], options=backup_options)
+    if plan.kind is SetKind.INCREMENTAL and collection.active is not None:
+        plan = _checked_plan(run, plan, collection, collection.active.chain)
+    if plan.reason is not None:
+        run.monitor.report(Note(plan.reason, warning=plan.is_warning))
+    newest_set = (
+        collection.active.chain.usable[-1] if plan.chain is not None and collection.active is not None else None
+    )
+    summary = backup(
+        tree,
+        run.repository,
+        plan=plan,
+        options=backup_options,
+        check=_check_of_continued(run, newest_set, backup_options),
+        clock=run.clock,
+        monitor=run.monitor,
+    )
+    _report_backup(run, summary)
+    return 0
+
+
+def _checked_plan(run: Run, plan: BackupPlan, collection: Collection, chain: BackupChain) -> BackupPlan:
+    """An increment on a chain that has lost a volume could never be restored whole, so it is not begun."""
+    faults = find_volume_faults(run.repository, chain.usable)
+    if not faults or not run.command.options.check_remote:
+        return plan
+    first = faults[0]
+    text = f"Volume {first.number} of the backup of {format_asctime(first.set_end)} {first.reason}"
+    if run.command.action is Action.INCREMENTAL:
+        raise MissingVolume(f"{text}, so the chain cannot be continued. Make a full backup")
+    full = plan_backup(collection, asked=SetKind.FULL, options=_backup_options(run, b""))
+    return replace(full, reason=f"{text}, so a full backup is made instead of continuing", is_warning=True)
+
+
+def _clear_unfinished(run: Run, collection: Collection) -> Collection:
+    plan = plan_unfinished(collection)
+    if plan is None or run.command.options.dry_run:
+        return collection
+    clear_unfinished(run.repository, plan, monitor=run.monitor)
+    return run.repository.collection()
+
+
+def _backup_options(run: Run, source_name: bytes) -> BackupOptions:
+    options = run.command.options
+    if options.volsize_bytes < 1 << 20:
+        raise UserError("--volsize must be at least 1 (MiB)")
+    return BackupOptions(
+        hostname=os.fsencode(run.environment.hostname),
+        source_name=source_name,
+        volume_size=options.volsize_bytes,
+        workers=max(1, options.concurrency or min(4, system.usable_processors())),
+        largest_block=options.max_blocksize_bytes,
+        record_changes=options.files_changed,
+        skip_if_no_change=options.skip_if_no_change,
+        dry_run=options.dry_run,
+        detailed=options.verbosity >= Level.INFO,
+        full_before=options.full_if_older_than,
+        full_after=options.full_if_n_inc,
+    )
+
+
+def _check_of_continued(run: Run, newest: BackupSet | None, options: BackupOptions) -> Callable[[], None] | None:
+    """What is still to be checked before anything is stored. Raises SourceChanged, HostChanged."""
+    if newest is None:
+        return None
+    _check_source(run, newest, options)
+    if not _can_open_manifest(run):
+        return None
+    return lambda: check_target_manifest(run.repository, newest)
+
+
+def _check_source(run: Run, newest: BackupSet, options: BackupOptions) -> None:
+    if not run.command.options.allow_source_mismatch:
+        check_source(
+            run.repository,
+            newest,
+            hostname=options.hostname,
+            qualified=lambda: os.fsencode(run.environment.fqdn()),
+            source=options.source_name,
+        )
+
+
+def _can_open_manifest(run: Run) -> bool:
+    """An unattended backup to a public key has no passphrase, and may have no secret key either."""
+    options = run.command.options
+    if not options.check_remote:
+        return False
+    by_key = bool(options.encrypt_keys or options.hidden_encrypt_keys)
+    return not options.encryption or not by_key or run.environment.passphrase is not None
+
+
+def _report_backup(run: Run, summary: BackupSummary) -> None:
+    if summary.skipped and not run.command.options.dry_run:
+        run.monitor.report(Note("Skipped volume upload, as effectivly nothing has changed"))
+    if run.command.options.print_statistics:
+        tally = summary.tally
+        statistics = BackupStatistics(
+            start_time=summary.began,
+            end_time=summary.ended,
+            source_files=tally.source_files,
+            source_file_size=tally.source_bytes,
+            new_files=tally.new_files,
+            new_file_size=tally.new_bytes,
+            deleted_files=tally.deleted,
+            changed_files=tally.changed_files,
+            changed_file_size=tally.changed_bytes,
+            raw_delta_size=tally.raw_delta,
+            destination_size=summary.stored_bytes,
+            errors=tally.errors,
+        )
+        run.sink.tell(statistics_message(statistics))

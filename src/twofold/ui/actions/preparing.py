@@ -1,0 +1,56 @@
+"""What comes before an action: the cache agrees with the target, and a person knows when the last backup was."""
+
+from __future__ import annotations
+
+from twofold.collection.chains import BackupChain
+from twofold.collection.collection import Collection
+from twofold.collection.restore_point import restore_point
+from twofold.errors import NoBackups
+from twofold.model.backup import SetId
+from twofold.monitor import LastFull
+from twofold.repository.sync import plan_sync, synchronize
+from twofold.ui.assemble import Run
+from twofold.ui.option_values import MetadataSync
+
+_FOREVER = 1 << 62
+
+
+def prepared(run: Run, *, lenient: bool = False) -> Collection:
+    """The collection for reading: the cache agrees with the target as far as the moment in question needs it.
+
+    `lenient` is for what can do without some of it.
+    """
+    collection = run.repository.collection()
+    try:
+        chain = restore_point(collection, instant_of(run)).chain
+    except NoBackups:
+        chain = None
+    collection = synchronized(run, collection, chain, lenient=lenient)
+    report_last_full(run, collection)
+    return collection
+
+
+def synchronized(run: Run, collection: Collection, chain: BackupChain | None, *, lenient: bool = False) -> Collection:
+    """The collection once the cache agrees with the target; `chain` is the one whose metadata is needed."""
+    options = run.command.options
+    if not options.check_remote:
+        return collection
+    wanted: set[SetId] | None = None
+    if options.metadata_sync_mode is MetadataSync.PARTIAL:
+        wanted = {each.id for each in chain.sets} if chain is not None else set()
+    plan = plan_sync(collection, wanted=wanted)
+    synchronize(run.repository, plan, dry_run=options.dry_run, monitor=run.monitor, lenient=lenient)
+    changed = (plan.copy or plan.remove) and not options.dry_run
+    return run.repository.collection() if changed else collection
+
+
+def report_last_full(run: Run, collection: Collection) -> None:
+    """Says when the last full backup was made."""
+    last = collection.last_full
+    run.monitor.report(LastFull(None if last is None else last.id.end))
+
+
+def instant_of(run: Run) -> int:
+    """The moment whose state is asked for, in seconds since 1970."""
+    asked = run.command.options.restore_time
+    return _FOREVER if asked is None else asked

@@ -1,0 +1,102 @@
+"""The actions that read backups back: restore and verify."""
+
+from __future__ import annotations
+
+import os
+
+from twofold.errors import UserError
+from twofold.operations.restore import RestoreOptions, check_target, plan_restore, restore
+from twofold.operations.verify import VerifyOptions, verify
+from twofold.select.compiling import normalized_source
+from twofold.select.conditions import Mode
+from twofold.tree.scan import ScanOptions, SourceTree
+from twofold.ui import files
+from twofold.ui.actions.preparing import instant_of, prepared
+from twofold.ui.assemble import Run
+from twofold.ui.message import Level
+from twofold.ui.selection import build_selection
+from twofold.ui.version import DUPLICITY
+
+
+def restore_files(run: Run) -> int:
+    """Restores all or a part; gives the exit code."""
+    command, options = run.command, run.command.options
+    target = os.fsencode(command.path)
+    check_target(target, overwrite=options.force)
+    selection = build_selection(
+        command.conditions, source=b"", mode=Mode.RESTORE, null_separator=options.null_separator, sink=run.sink
+    )
+    collection = prepared(run, lenient=True)
+    within = _path_to_restore(run)
+    plan = plan_restore(
+        collection,
+        run.repository,
+        instant=instant_of(run),
+        within=within,
+        ignore_errors=options.ignore_errors,
+        monitor=run.monitor,
+    )
+    if options.dry_run:
+        run.sink.tell(files.required_volumes(plan.reading.volume_names))
+        return 0
+    restore(
+        run.repository,
+        plan,
+        options=RestoreOptions(
+            target=target,
+            temp_dir=run.temp_dir,
+            within=within,
+            selection=None if selection.trivial else selection,
+            renames=tuple((os.fsencode(old), os.fsencode(new)) for old, new in options.renames),
+            overwrite=options.force,
+            restore_ownership=options.restore_ownership,
+            numeric_owner=options.numeric_owner,
+            detailed=options.verbosity >= Level.INFO,
+        ),
+        monitor=run.monitor,
+    )
+    return 0
+
+
+def verify_files(run: Run) -> int:
+    """Compares a backup with local files; gives the exit code."""
+    command, options = run.command, run.command.options
+    source = os.fsencode(command.path)
+    if not os.path.lexists(source):
+        raise UserError(f"There is nothing to compare with at {command.path}")
+    selection = build_selection(
+        command.conditions, source=source, mode=Mode.BACKUP, null_separator=options.null_separator, sink=run.sink
+    )
+    collection = prepared(run, lenient=True)
+    within = _path_to_restore(run)
+    plan = plan_restore(
+        collection,
+        run.repository,
+        instant=instant_of(run),
+        within=within,
+        ignore_errors=options.ignore_errors,
+        monitor=run.monitor,
+    )
+    tree = SourceTree(
+        normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
+    )
+    summary = verify(
+        tree,
+        run.repository,
+        plan=plan,
+        options=VerifyOptions(run.temp_dir, within, options.compare_data, options.numeric_owner),
+        monitor=run.monitor,
+    )
+    run.sink.tell(files.verified(summary.compared, summary.differences))
+    # Scripts that call duplicity rely on 0 from a verify that was not asked to compare contents.
+    tolerant = run.environment.program == DUPLICITY and not options.compare_data
+    return 1 if summary.differences and not tolerant else 0
+
+
+def _path_to_restore(run: Run) -> bytes:
+    """The path as the archive has it: people also write ./docs, /docs and docs/."""
+    asked = run.command.options.path_to_restore
+    if asked is None:
+        return b""
+    parts = [part for part in os.fsencode(asked).split(b"/") if part not in (b"", b".")]
+    return b"/".join(parts)
