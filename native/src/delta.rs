@@ -6,11 +6,13 @@
 //! without a search.
 
 use crate::commands::Commands;
-use crate::digest::{digest_many, digest_one, Digest};
+use crate::digest::{digest_one, Digest};
 use crate::index::{Index, OldSignature};
 use crate::level;
 use crate::signature::{Builder, Format};
 use crate::weak::{Strip, Suffix, STRIP};
+
+mod follow;
 
 /// With longer old blocks nothing is searched for: the new content becomes a literal.
 /// (Such blocks are a sixty-four terabyte file's.)
@@ -82,17 +84,29 @@ impl Encoder {
 
     /// Returns the delta's next bytes, perhaps none.
     pub fn feed(&mut self, data: &[u8]) -> Vec<u8> {
-        let enough = GATHER.max(3 * self.search_block_len());
         for piece in data.chunks(1 << 20) {
             self.builder.update(piece);
-            self.window.extend_from_slice(piece);
-            let credit = piece.len() as u64 * CREDIT_PER_BYTE;
-            self.credit = self.credit.saturating_add(credit);
-            if self.window.len() - self.position >= enough {
-                self.advance(false);
-            }
+            self.take_in(piece);
         }
         self.commands.take()
+    }
+
+    /// As `feed`, with what `block_sums` has made of the whole blocks in `data`.
+    pub fn feed_summed(&mut self, data: &[u8], sums: &[u8]) -> Result<Vec<u8>, String> {
+        self.builder.update_summed(data, sums)?;
+        self.take_in(data);
+        Ok(self.commands.take())
+    }
+
+    fn take_in(&mut self, data: &[u8]) {
+        let credit = data.len() as u64 * CREDIT_PER_BYTE;
+        self.credit = self.credit.saturating_add(credit);
+        let done = self.follow_sums(data);
+        self.window.extend_from_slice(&data[done..]);
+        let enough = GATHER.max(3 * self.search_block_len());
+        if self.window.len() - self.position >= enough {
+            self.advance(false);
+        }
     }
 
     /// Returns the rest of the delta and the content hash.
@@ -153,111 +167,11 @@ impl Encoder {
         self.window.len() - self.position
     }
 
-    /// Compares the content at `position` with old blocks from `block` on. False: more
-    /// content is needed to decide.
-    fn follow(&mut self, block: usize, last: bool) -> bool {
-        let block_len = self.old.format.block_len;
-        let full = self.old.full_blocks();
-        if block >= full {
-            return self.follow_short(block, last);
-        }
-        let ahead = (full - block)
-            .min(self.ahead)
-            .min(self.available() / block_len);
-        if ahead == 0 {
-            if last {
-                self.expected = None;
-            }
-            return last;
-        }
-        let equal = self.count_equal(self.position, block, ahead);
-        if equal > 0 {
-            self.copy_blocks(block, equal);
-        }
-        if equal == ahead {
-            self.ahead = (self.ahead * 2).min(MOST_AHEAD);
-            return true;
-        }
-        self.ahead = FIRST_AHEAD;
-        self.step_over(block + equal, last)
-    }
-
-    /// Old block `block` is not what stands at `position`: is the one after it in place?
-    fn step_over(&mut self, block: usize, last: bool) -> bool {
-        let block_len = self.old.format.block_len;
-        let next_fits = self.available() >= 2 * block_len;
-        if !next_fits && !last {
-            self.expected = Some(block);
-            return false;
-        }
-        let next_equal = next_fits
-            && block + 1 < self.old.full_blocks()
-            && self.count_equal(self.position + block_len, block + 1, 1) == 1;
-        if next_equal {
-            self.position += block_len;
-            self.expected = Some(block + 1);
-        } else {
-            self.expected = None;
-        }
-        true
-    }
-
-    /// Beyond the full blocks: the last one, if it is known how short it is, or nothing.
-    fn follow_short(&mut self, block: usize, last: bool) -> bool {
-        if let (Some(length), true) = (self.old.last_len, block + 1 == self.old.blocks) {
-            if self.available() < length && !last {
-                return false;
-            }
-            if self.available() >= length {
-                let content = &self.window[self.position..self.position + length];
-                if self.is_block(content, block) {
-                    self.copy_bytes(block, length);
-                }
-            }
-        }
-        self.expected = None;
-        true
-    }
-
     fn is_block(&self, content: &[u8], block: usize) -> bool {
         let (level, kind) = (level::current(), self.old.format.kind);
         kind.weak.of(level, content) == self.old.weak(block)
             && digest_one(level, kind.strong, content)[..self.old.format.strong_len]
                 == *self.old.strong(block)
-    }
-
-    /// How many of `count` blocks at window index `at` equal the old ones from `block`.
-    fn count_equal(&self, at: usize, block: usize, count: usize) -> usize {
-        let position = self.start + at as u64;
-        let block_len = self.old.format.block_len as u64;
-        if self.same_blocks && position % block_len == 0 {
-            let number = position / block_len;
-            let strong_len = self.old.format.strong_len;
-            let equal = |i: &usize| {
-                self.builder.sums(number + *i as u64).is_some_and(|sums| {
-                    sums.weak == self.old.weak(block + i)
-                        && sums.strong[..strong_len] == *self.old.strong(block + i)
-                })
-            };
-            return (0..count).take_while(equal).count();
-        }
-        self.count_equal_hashing(at, block, count)
-    }
-
-    fn count_equal_hashing(&self, at: usize, block: usize, count: usize) -> usize {
-        let (level, format) = (level::current(), self.old.format);
-        let mut blocks: Vec<&[u8]> = Vec::with_capacity(count);
-        for content in self.window[at..].chunks_exact(format.block_len).take(count) {
-            if format.kind.weak.of(level, content) != self.old.weak(block + blocks.len()) {
-                break;
-            }
-            blocks.push(content);
-        }
-        let mut digests = [[0; 32]; MOST_AHEAD];
-        let digests = &mut digests[..blocks.len()];
-        digest_many(level, format.kind.strong, &blocks, digests);
-        let equal = |i: &usize| digests[*i][..format.strong_len] == *self.old.strong(block + i);
-        (0..blocks.len()).take_while(equal).count()
     }
 
     /// Looks for any old block at each byte from `position`. False: nothing more can be

@@ -11,6 +11,7 @@ mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod lanes_x86;
 mod level;
+mod many;
 mod md4;
 mod patch;
 mod python;

@@ -15,11 +15,12 @@ use pyo3::types::PyBytes;
 use crate::delta::Encoder;
 use crate::index::OldSignature;
 use crate::level::{self, Level};
+use crate::many::{self, File};
 use crate::patch::{InMemory, PatchError, Patcher as PatchMachine, Target};
-use crate::signature::{self, check_block_len, Builder, File, Format};
+use crate::signature::{check_block_len, Builder, Format};
 
 /// Must be what `twofold.rsync.native` expects; raised with every change of behaviour.
-const KERNEL_VERSION: u32 = 1;
+const KERNEL_VERSION: u32 = 2;
 
 /// Shorter work is done under the interpreter lock: releasing it costs more.
 const WORTH_RELEASING: usize = 4096;
@@ -170,6 +171,15 @@ struct DeltaEncoder {
     finished: bool,
 }
 
+impl DeltaEncoder {
+    fn check_open(&self) -> PyResult<()> {
+        match self.finished {
+            true => Err(value_error("The delta is finished".to_string())),
+            false => Ok(()),
+        }
+    }
+}
+
 #[pymethods]
 impl DeltaEncoder {
     #[new]
@@ -195,23 +205,25 @@ impl DeltaEncoder {
         self.encoder.size()
     }
 
+    #[pyo3(signature = (buffer, sums = None, /))]
     fn feed<'py>(
         &mut self,
         py: Python<'py>,
         buffer: PyBuffer<u8>,
+        sums: Option<PyBuffer<u8>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        if self.finished {
-            return Err(value_error("The delta is finished".to_string()));
-        }
+        self.check_open()?;
         let data = bytes_of(&buffer)?;
-        let delta = run(py, data.len(), || self.encoder.feed(data));
-        Ok(PyBytes::new(py, &delta))
+        let sums = sums.as_ref().map(bytes_of).transpose()?;
+        let delta = run(py, data.len(), || match sums {
+            Some(sums) => self.encoder.feed_summed(data, sums),
+            None => Ok(self.encoder.feed(data)),
+        });
+        Ok(PyBytes::new(py, &delta.map_err(value_error)?))
     }
 
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Pair<'py>> {
-        if self.finished {
-            return Err(value_error("The delta is finished".to_string()));
-        }
+        self.check_open()?;
         self.finished = true;
         let (delta, hash) = py.detach(|| self.encoder.finish());
         Ok((PyBytes::new(py, &delta), PyBytes::new(py, &hash)))
@@ -335,7 +347,7 @@ fn sign_many<'py>(
 ) -> PyResult<Pair<'py>> {
     let format = Format::new(kind, 1, strong_len).map_err(value_error)?;
     let files = files(bytes_of(&buffer)?, &offsets, &lengths, &block_lens)?;
-    let (signatures, hashes) = py.detach(|| signature::sign_many(&files, format));
+    let (signatures, hashes) = py.detach(|| many::sign_many(&files, format));
     Ok((PyBytes::new(py, &signatures), PyBytes::new(py, &hashes)))
 }
 
@@ -348,8 +360,23 @@ fn content_hashes<'py>(
     block_lens: Vec<u64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let files = files(bytes_of(&buffer)?, &offsets, &lengths, &block_lens)?;
-    let hashes = py.detach(|| signature::content_hashes(&files));
+    let hashes = py.detach(|| many::content_hashes(&files));
     Ok(PyBytes::new(py, &hashes))
+}
+
+#[pyfunction]
+fn block_sums<'py>(
+    py: Python<'py>,
+    buffer: PyBuffer<u8>,
+    kind: u32,
+    block_len: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let format = Format::new(kind, block_len, 1).map_err(value_error)?;
+    let data = bytes_of(&buffer)?;
+    let sums = run(py, data.len(), || {
+        many::block_sums(format.kind, format.block_len, data)
+    });
+    Ok(PyBytes::new(py, &sums))
 }
 
 #[pyfunction]
@@ -375,6 +402,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(patch_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(sign_many, module)?)?;
     module.add_function(wrap_pyfunction!(content_hashes, module)?)?;
+    module.add_function(wrap_pyfunction!(block_sums, module)?)?;
     module.add_function(wrap_pyfunction!(simd_level, module)?)?;
     module.add_function(wrap_pyfunction!(set_simd_level, module)?)?;
     Ok(())

@@ -1,7 +1,7 @@
-//! Making signatures and content hashes: piece by piece, and of many small files.
+//! Making one signature and content hash, piece by piece.
 
 use crate::digest::{digest_many, Digest, Running, Strong};
-use crate::level::{self, Level};
+use crate::level;
 use crate::weak::Weak;
 
 pub const HEADER: usize = 12;
@@ -9,8 +9,8 @@ pub const HEADER: usize = 12;
 /// Blocks longer than this are hashed as they arrive, one at a time; shorter ones
 /// are kept until there are enough of them to fill the lanes.
 const LONG_BLOCK: usize = 1 << 20;
-const GATHER_BLOCKS: usize = 16;
-const GATHER_BYTES: usize = 1 << 17;
+pub const GATHER_BLOCKS: usize = 16;
+pub const GATHER_BYTES: usize = 1 << 17;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -33,6 +33,14 @@ impl Kind {
             weak,
             strong,
         })
+    }
+
+    /// Bytes that `block_sums` writes for a block.
+    pub fn sums_len(self) -> usize {
+        match self.strong {
+            Strong::Md4 => 4 + 16 + 32,
+            Strong::Blake2b => 4 + 32,
+        }
     }
 }
 
@@ -65,13 +73,13 @@ impl Format {
         4 + self.strong_len
     }
 
-    fn write_header(&self, out: &mut Vec<u8>) {
+    pub fn write_header(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.kind.magic.to_be_bytes());
         out.extend_from_slice(&(self.block_len as u32).to_be_bytes());
         out.extend_from_slice(&(self.strong_len as u32).to_be_bytes());
     }
 
-    fn write_entry(&self, weak: u32, strong: &Digest, out: &mut Vec<u8>) {
+    pub fn write_entry(&self, weak: u32, strong: &Digest, out: &mut Vec<u8>) {
         out.extend_from_slice(&weak.to_be_bytes());
         out.extend_from_slice(&strong[..self.strong_len]);
     }
@@ -86,7 +94,7 @@ pub fn check_block_len(block_len: u64) -> Result<usize, String> {
 
 /// The end of what the content hash covers, after the block hashes: last, because a
 /// stream's size is known only then.
-fn content_end(size: u64, block_len: usize) -> [u8; 12] {
+pub fn content_end(size: u64, block_len: usize) -> [u8; 12] {
     let mut end = [0; 12];
     end[..8].copy_from_slice(&size.to_be_bytes());
     end[8..].copy_from_slice(&(block_len as u32).to_be_bytes());
@@ -153,6 +161,28 @@ impl Builder {
 
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
+    }
+
+    /// As `update`; `sums` are what `block_sums` has made of the whole blocks in `data`,
+    /// which must begin where a block does.
+    pub fn update_summed(&mut self, data: &[u8], sums: &[u8]) -> Result<(), String> {
+        let (kind, block_len) = (self.format.kind, self.format.block_len);
+        if !self.pending.is_empty() || self.long.is_some() {
+            return Err("Sums of blocks can only be taken where a block begins".to_string());
+        }
+        let whole = data.len() / block_len;
+        if sums.len() != whole * kind.sums_len() {
+            return Err(format!("Sums of {whole} blocks are needed"));
+        }
+        self.size += (whole * block_len) as u64;
+        for sums in sums.chunks_exact(kind.sums_len()) {
+            let (weak, digests) = sums.split_at(4);
+            let (strong, blake) = digests.split_at(kind.strong.digest_len());
+            let hash = (!blake.is_empty()).then(|| to_digest(blake));
+            self.finish_block(word(weak), to_digest(strong), hash);
+        }
+        self.update(&data[whole * block_len..]);
+        Ok(())
     }
 
     pub fn update(&mut self, mut data: &[u8]) {
@@ -279,78 +309,14 @@ impl Builder {
     }
 }
 
-/// One file within a shared buffer.
-pub struct File<'a> {
-    pub data: &'a [u8],
-    pub block_len: usize,
-}
-
-/// The content hashes of many files, from their blocks' hashes in file order.
-fn hash_contents(level: Level, files: &[File], hashes: &[Digest]) -> Vec<u8> {
-    let mut lists: Vec<u8> = Vec::with_capacity(files.len() * 12 + hashes.len() * 32);
-    let mut ends = Vec::with_capacity(files.len());
-    let mut rest = hashes;
-    for file in files {
-        let (own, others) = rest.split_at(file.data.len().div_ceil(file.block_len).min(rest.len()));
-        own.iter().for_each(|hash| lists.extend_from_slice(hash));
-        lists.extend_from_slice(&content_end(file.data.len() as u64, file.block_len));
-        ends.push(lists.len());
-        rest = others;
-    }
-    let mut start = 0;
-    let mut messages = Vec::with_capacity(files.len());
-    for end in ends {
-        messages.push(&lists[start..end]);
-        start = end;
-    }
-    let mut contents = vec![[0; 32]; files.len()];
-    digest_many(level, Strong::Blake2b, &messages, &mut contents);
-    contents.concat()
-}
-
-fn blocks_of<'a>(files: &[File<'a>]) -> Vec<&'a [u8]> {
-    files
+fn word(bytes: &[u8]) -> u32 {
+    bytes
         .iter()
-        .flat_map(|file| file.data.chunks(file.block_len))
-        .collect()
+        .fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
-/// Content hashes of whole files, joined.
-pub fn content_hashes(files: &[File]) -> Vec<u8> {
-    let level = level::current();
-    let blocks = blocks_of(files);
-    let mut hashes = vec![[0; 32]; blocks.len()];
-    digest_many(level, Strong::Blake2b, &blocks, &mut hashes);
-    hash_contents(level, files, &hashes)
-}
-
-/// Signatures and content hashes of whole files, each joined. The block length in
-/// `format` is not used: every file has its own.
-pub fn sign_many(files: &[File], format: Format) -> (Vec<u8>, Vec<u8>) {
-    let level = level::current();
-    let blocks = blocks_of(files);
-    let mut hashes = vec![[0; 32]; blocks.len()];
-    digest_many(level, Strong::Blake2b, &blocks, &mut hashes);
-    let mut other = Vec::new();
-    if format.kind.strong != Strong::Blake2b {
-        other.resize(blocks.len(), [0; 32]);
-        digest_many(level, format.kind.strong, &blocks, &mut other);
-    }
-    let strong = if other.is_empty() { &hashes } else { &other };
-    let size = files.len() * HEADER + blocks.len() * format.entry_len();
-    let mut signatures = Vec::with_capacity(size);
-    let mut sums = blocks.iter().zip(strong);
-    for file in files {
-        Format {
-            block_len: file.block_len,
-            ..format
-        }
-        .write_header(&mut signatures);
-        let count = file.data.len().div_ceil(file.block_len);
-        for (block, strong) in sums.by_ref().take(count) {
-            let weak = format.kind.weak.of(level, block);
-            format.write_entry(weak, strong, &mut signatures);
-        }
-    }
-    (signatures, hash_contents(level, files, &hashes))
+fn to_digest(bytes: &[u8]) -> Digest {
+    let mut digest = [0; 32];
+    digest[..bytes.len()].copy_from_slice(bytes);
+    digest
 }

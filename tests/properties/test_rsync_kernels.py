@@ -75,6 +75,7 @@ def pieces(content: bytes, step: int) -> list[bytes]:
     new_format=formats(),
     same=st.booleans(),
     knows_size=st.booleans(),
+    summed=st.booleans(),
     step=st.integers(50, 5000),
 )
 def test_patching_with_a_delta_gives_the_new_content(
@@ -84,6 +85,7 @@ def test_patching_with_a_delta_gives_the_new_content(
     new_format: tuple[SignatureKind, int, int],
     same: bool,
     knows_size: bool,
+    summed: bool,
     step: int,
 ) -> None:
     old, new = change
@@ -93,7 +95,13 @@ def test_patching_with_a_delta_gives_the_new_content(
     encoder = kernel.DeltaEncoder(
         signature, new_kind, new_block_len, new_strong_len, basis_size=len(old) if knows_size else None
     )
-    delta = b"".join(encoder.feed(piece) for piece in pieces(new, step))
+    if summed:
+        step = -(-step // new_block_len) * new_block_len
+        sums = [specification.block_sums(piece, new_kind, new_block_len) for piece in pieces(new, step)]
+        assert sums == [kernel.block_sums(piece, new_kind, new_block_len) for piece in pieces(new, step)]
+        delta = b"".join(map(encoder.feed, pieces(new, step), sums))
+    else:
+        delta = b"".join(encoder.feed(piece) for piece in pieces(new, step))
     rest, content_hash = encoder.finish()
     assert specification.patch_bytes(old, delta + rest, len(new)) == new
     assert kernel.patch_bytes(old, delta + rest, len(new)) == new

@@ -5,10 +5,13 @@ from __future__ import annotations
 from math import isqrt
 from typing import Final
 
+from twofold.rsync import SignatureKind
+
 SMALLEST: Final = 4096
 _LARGEST_SIGNATURE: Final = 64 << 20
 _BYTES_A_BLOCK: Final = 20
 STRONG_LENGTH: Final = 16
+SIGNATURE_KIND: Final = SignatureKind.BLAKE2_RABIN_KARP
 
 
 def block_length(size: int, *, limit: int = 0) -> int:

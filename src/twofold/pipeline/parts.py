@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 from twofold import rsync
@@ -14,8 +15,8 @@ from twofold.format.tar_writer import metadata_of
 from twofold.model.entry import ContentRecord, Entry, Kind
 from twofold.pipeline.chunks import ChunkBuilder
 from twofold.pipeline.members import Chunk, LargeData, LargeFile
+from twofold.pipeline.pieces import ContentPiece, ContentReader
 
-_READ: Final = 1 << 20
 _UNKNOWN: Final = bytes(32)
 # Room for a header in front of a part, extended records of a long path included.
 _HEADER_ROOM: Final = 16384
@@ -37,7 +38,7 @@ class PartWriter:
         self._path = path
         self._metadata = metadata_of(entry)
         self._builder = builder
-        self._block_len = block_len
+        self.block_len = block_len
         self._announced = encode_holes(entry) + encode_content(pending_content(block_len, entry.size or 0))
         self._part = 0
 
@@ -195,7 +196,7 @@ class DeltaSource:
         self._descriptor = descriptor
         self._encoder = encoder
         self._expected = expected
-        self._buffer = memoryview(b"")
+        self._pieces: Iterator[ContentPiece] = iter(())
         self._ready: deque[memoryview] = deque()
         self._ready_size = 0
         self._ended = False
@@ -210,10 +211,10 @@ class DeltaSource:
         """The new content's signature, complete once the delta is."""
         return tuple(self._signature)
 
-    def feed(self, data: memoryview) -> None:
-        """Takes content that has been read already."""
+    def feed(self, data: memoryview, sums: bytes | None = None) -> None:
+        """Takes content that has been read already; `sums` as for `rsync.DeltaMaker.feed`."""
         self.size += len(data)
-        self._collect(self._encoder.feed(data))
+        self._collect(self._encoder.feed(data, sums))
         self._signature.append(self._encoder.take_signature())
 
     def end(self) -> int:
@@ -227,7 +228,13 @@ class DeltaSource:
 
     def chunks(self, path: bytes, entry: Entry, block_len: int, builder: ChunkBuilder) -> Iterator[Chunk]:
         """Lays the delta down as one entry or in parts. A read error ends the content there, with `problem` set."""
-        writer = PartWriter(Action.DIFF, path, entry, block_len=block_len, builder=builder)
+        reader = ContentReader(self._descriptor, position=self.size, expected=self._expected)
+        with closing(reader.pieces(block_len)) as self._pieces:
+            writer = PartWriter(Action.DIFF, path, entry, block_len=block_len, builder=builder)
+            yield from self._parts(writer, builder)
+        self.problem = reader.problem
+
+    def _parts(self, writer: PartWriter, builder: ChunkBuilder) -> Iterator[Chunk]:
         first = True
         while True:
             yield from writer.room()
@@ -235,7 +242,7 @@ class DeltaSource:
             data_at = builder.chunk.used + writer.expected_header()
             builder.view[data_at : data_at + len(data)] = data
             if len(data) < PART_SIZE:
-                value = content_value(ContentRecord(block_len, self.size, self.digest))
+                value = content_value(ContentRecord(writer.block_len, self.size, self.digest))
                 writer.place_last(data_at, len(data), value, first=first)
                 return
             writer.place(data_at)
@@ -259,18 +266,12 @@ class DeltaSource:
         return b"".join(pieces)
 
     def _read(self, size: int) -> None:
-        if not self._buffer:
-            self._buffer = memoryview(bytearray(_READ))
         while self._ready_size < size:
-            try:
-                count = 0 if 0 < self._expected <= self.size else os.readv(self._descriptor, [self._buffer])
-            except OSError as error:
-                self.problem = error.strerror or str(error)
-                count = 0
-            if not count:
+            piece = next(self._pieces, None)
+            if piece is None:
                 self.end()
                 return
-            self.feed(self._buffer[:count])
+            self.feed(piece.data, piece.sums)
 
     def _collect(self, delta: bytes) -> None:
         if delta:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from twofold.rsync.kernel import (
     KERNEL_VERSION,
+    BlockSums,
     ContentHashes,
     Data,
     DeltaMaker,
@@ -41,6 +42,7 @@ Patcher: MakePatch = _kernel.Patcher
 patch_bytes: PatchBytes = _kernel.patch_bytes
 sign_many: SignMany = _kernel.sign_many
 content_hashes: ContentHashes = _kernel.content_hashes
+block_sums: BlockSums = _kernel.block_sums
 
 __all__ = [
     "IMPLEMENTATION",
@@ -54,6 +56,7 @@ __all__ = [
     "SignatureBuilder",
     "SignatureKind",
     "SignatureMaker",
+    "block_sums",
     "content_hashes",
     "patch_bytes",
     "sign_many",

@@ -56,10 +56,13 @@ class DeltaEncoder:
     def size(self) -> int:
         return self._builder.size
 
-    def feed(self, buffer: Data, /) -> bytes:
+    def feed(self, buffer: Data, sums: Data | None = None, /) -> bytes:
         if self._finished:
             raise ValueError("The delta is finished")
-        self._builder.update(buffer)
+        if sums is None:
+            self._builder.update(buffer)
+        else:
+            self._builder.update_summed(buffer, sums)
         self._window += buffer
         self._credit += CREDIT_PER_BYTE * len(buffer)
         if not self._old.sums or self._old.block_len > LONGEST_OLD_BLOCK:

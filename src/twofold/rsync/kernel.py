@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, Protocol
 
-KERNEL_VERSION: Final = 1
+KERNEL_VERSION: Final = 2
 """Raised with every change of behaviour; the compiled kernel must have the same."""
 
 Data = bytes | bytearray | memoryview
@@ -63,8 +63,12 @@ class DeltaMaker(Protocol):
     def size(self) -> int:
         """Bytes of content so far."""
 
-    def feed(self, buffer: Data, /) -> bytes:
-        """Takes the content's next bytes; returns the delta's next bytes, which may be none."""
+    def feed(self, buffer: Data, sums: Data | None = None, /) -> bytes:
+        """Takes the content's next bytes; returns the delta's next bytes, which may be none.
+
+        `sums`, if given, are what `block_sums` has made of these very bytes with the new signature's kind and block
+        length; they are believed. The bytes must then begin where a block does.
+        """
 
     def finish(self) -> tuple[bytes, bytes]:
         """Ends the content. Returns the rest of the delta and the content hash."""
@@ -139,6 +143,16 @@ class ContentHashes(Protocol):
     ) -> bytes: ...
 
 
+class BlockSums(Protocol):
+    """Returns the sums of the whole blocks that a buffer begins with, for `DeltaMaker.feed`.
+
+    So several threads can do the greater part of the work for one file. For each block: the weak sum (32 bits,
+    big-endian), the strong sum in full length, and the BLAKE2b digest of 32 bytes where the strong sum is MD4.
+    """
+
+    def __call__(self, buffer: Data, kind: int, block_len: int, /) -> bytes: ...
+
+
 class Kernel(Protocol):
     """What the modules `specification` and `native` are; `IMPLEMENTATION` is "python" or "native"."""
 
@@ -157,3 +171,5 @@ class Kernel(Protocol):
     def sign_many(self) -> SignMany: ...
     @property
     def content_hashes(self) -> ContentHashes: ...
+    @property
+    def block_sums(self) -> BlockSums: ...

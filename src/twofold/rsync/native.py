@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from twofold import _native
-from twofold._native import SignatureBuilder, content_hashes, set_simd_level, sign_many, simd_level
+from twofold._native import SignatureBuilder, block_sums, content_hashes, set_simd_level, sign_many, simd_level
 from twofold.errors import CorruptDelta, CorruptSignature
 from twofold.rsync.checks import check_format
 from twofold.rsync.kernel import KERNEL_VERSION, Data, DeltaMaker
@@ -65,6 +65,7 @@ __all__ = [
     "DeltaEncoder",
     "Patcher",
     "SignatureBuilder",
+    "block_sums",
     "content_hashes",
     "patch_bytes",
     "set_simd_level",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from twofold.errors import CorruptSignature
+from twofold.model.value import value
 from twofold.rsync.checks import check_block_len, check_format, slices
-from twofold.rsync.checksums import Block, blake2b
+from twofold.rsync.checksums import Block, blake2b, uses_md4
 from twofold.rsync.kernel import Data, SignatureKind
 
 _HEADER: Final = struct.Struct(">III")
@@ -48,6 +48,24 @@ class SignatureBuilder:
                 self._end_block()
             view = view[step:]
 
+    def update_summed(self, buffer: Data, sums: Data) -> None:
+        """As `update`; `sums` are what `block_sums` has made of the whole blocks."""
+        if self._finished:
+            raise ValueError("The signature is finished")
+        if self._block.size:
+            raise ValueError("Sums of blocks can only be taken where a block begins")
+        whole = len(buffer) // self._block_len
+        step = sums_length(self._kind)
+        if len(sums) != whole * step:
+            raise ValueError(f"Sums of {whole} blocks are needed")
+        content = bytes(sums)
+        for start in range(0, len(content), step):
+            blake = content[start + step - 32 : start + step]
+            strong = content[start + 4 : start + 20] if uses_md4(self._kind) else blake
+            self._add(content[start : start + 4], strong, blake)
+        self._size += whole * self._block_len
+        self.update(memoryview(buffer)[whole * self._block_len :])
+
     def update_many(self, buffer: Data, offsets: Sequence[int], lengths: Sequence[int], /) -> None:
         for part in slices(buffer, offsets, lengths):
             self.update(part)
@@ -70,10 +88,13 @@ class SignatureBuilder:
 
     def _end_block(self) -> None:
         strong, blake = self._block.digests()
-        self._made += self._block.weak.to_bytes(4, "big") + strong[: self._strong_len]
+        self._add(self._block.weak.to_bytes(4, "big"), strong, blake)
+        self._block = Block(self._kind)
+
+    def _add(self, weak: bytes, strong: bytes, blake: bytes) -> None:
+        self._made += weak + strong[: self._strong_len]
         if self._content is not None:
             self._content.update(blake)
-        self._block = Block(self._kind)
 
 
 def sign_many(
@@ -104,6 +125,24 @@ def content_hashes(buffer: Data, offsets: Sequence[int], lengths: Sequence[int],
     return b"".join(_content_hash(part, block_len) for part, block_len in parts)
 
 
+def sums_length(kind: SignatureKind) -> int:
+    """Bytes of `block_sums` for a block."""
+    return 4 + 32 + (16 if uses_md4(kind) else 0)
+
+
+def block_sums(buffer: Data, kind: int, block_len: int, /) -> bytes:
+    """See `kernel.BlockSums`."""
+    known = check_format(kind, block_len, 1)
+    view = memoryview(buffer)
+    sums = bytearray()
+    for start in range(0, len(view) // block_len * block_len, block_len):
+        block = Block(known)
+        block.update(view[start : start + block_len])
+        strong, blake = block.digests()
+        sums += block.weak.to_bytes(4, "big") + (strong + blake if uses_md4(known) else blake)
+    return bytes(sums)
+
+
 def _content_hash(content: memoryview, block_len: int) -> bytes:
     blocks = (content[start : start + block_len] for start in range(0, len(content), block_len))
     return blake2b(b"".join(map(blake2b, blocks)) + _CONTENT_END.pack(len(content), block_len))
@@ -116,7 +155,7 @@ def _check_block_lens(offsets: Sequence[int], block_lens: Sequence[int]) -> None
         check_block_len(block_len)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OldSignature:
     """A signature read back. `last_len`: length of the last block, if the basis' size is known."""
 

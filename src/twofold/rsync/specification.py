@@ -6,7 +6,7 @@ from typing import Final
 
 from twofold.rsync.delta import DeltaEncoder
 from twofold.rsync.patch import Patcher, patch_bytes
-from twofold.rsync.signature import SignatureBuilder, content_hashes, sign_many
+from twofold.rsync.signature import SignatureBuilder, block_sums, content_hashes, sign_many
 
 IMPLEMENTATION: Final = "python"
 
@@ -15,6 +15,7 @@ __all__ = [
     "DeltaEncoder",
     "Patcher",
     "SignatureBuilder",
+    "block_sums",
     "content_hashes",
     "patch_bytes",
     "sign_many",

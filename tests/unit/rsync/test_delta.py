@@ -191,3 +191,40 @@ def test_equal_weak_sums_everywhere_do_not_take_forever(kernel: Kernel, monkeypa
     encoder = kernel.DeltaEncoder(bytes.fromhex("727301360000020000000008") + blocks, KIND, 512, 8)
     delta = encoder.feed(bytes(size)) + encoder.finish()[0]
     assert kernel.patch_bytes(b"", delta, size) == bytes(size)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("old_kind", ALL_KINDS)
+@pytest.mark.parametrize("step", [512, 5 * 512])
+def test_sums_made_apart_change_nothing(
+    kernel: Kernel, kind: SignatureKind, old_kind: SignatureKind, step: int
+) -> None:
+    old = NOISE
+    new = old[:512] + b"page" * 128 + old[1024:3000] + b"inserted" + old[3000:9000] + old[:2000] + b"end"
+    signature = sign(kernel, old, old_kind)
+    alone = kernel.DeltaEncoder(signature, kind, 512, 8, basis_size=len(old))
+    delta = alone.feed(new)
+    rest, digest = alone.finish()
+    helped = kernel.DeltaEncoder(signature, kind, 512, 8, basis_size=len(old))
+    pieces = [new[start : start + step] for start in range(0, len(new), step)]
+    helped_delta = b"".join(helped.feed(piece, kernel.block_sums(piece, kind, 512)) for piece in pieces)
+    helped_rest, helped_digest = helped.finish()
+    assert helped_digest == digest
+    assert helped.size == len(new)
+    assert helped.take_signature() == alone.take_signature()
+    assert helped_delta + helped_rest == delta + rest
+    assert kernel.patch_bytes(old, delta + rest, len(new)) == new
+
+
+def test_sums_are_refused_where_no_block_begins_and_if_they_are_too_few_or_many(kernel: Kernel) -> None:
+    encoder = kernel.DeltaEncoder(sign(kernel, OLD, KIND), KIND, 512, 8)
+    sums = kernel.block_sums(NOISE[:1024], KIND, 512)
+    for wrong in (sums[:-1], sums + b"x", b""):
+        with pytest.raises(ValueError, match="Sums of 2 blocks are needed"):
+            encoder.feed(NOISE[:1024], wrong)
+    encoder.feed(NOISE[:100])
+    with pytest.raises(ValueError, match="where a block begins"):
+        encoder.feed(NOISE[:1024], sums)
+    encoder.finish()
+    with pytest.raises(ValueError, match="finished"):
+        encoder.feed(NOISE[:1024], sums)

@@ -179,3 +179,24 @@ def test_blocks_too_long_to_be_kept_are_signed_as_they_come(kind: SignatureKind)
     made = builder.take()
     assert made[12 : 16 + strong_len] == native.sign_many(content, [0], [long], [long], kind, strong_len)[0][12:]
     assert made[16 + strong_len :][:12] == bytes.fromhex(HELLO[kind])[12:]
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_sums_of_blocks_are_those_of_the_signature_and_of_the_content_hash(kernel: Kernel, kind: SignatureKind) -> None:
+    content = CONTENT[: 3 * 512 + 100]
+    signature = sign(kernel, content, kind, strong_len=16)
+    expected = b""
+    for number in range(3):
+        block = content[number * 512 : number * 512 + 512]
+        blake = hashlib.blake2b(block, digest_size=32).digest()
+        weak_and_strong = signature[12 + 20 * number : 32 + 20 * number]
+        expected += weak_and_strong + (blake if longest_strong(kind) == 16 else blake[16:])
+    assert kernel.block_sums(content, kind, 512) == expected
+    assert kernel.block_sums(content[:511], kind, 512) == b""
+
+
+def test_sums_of_impossible_blocks_are_refused(kernel: Kernel) -> None:
+    with pytest.raises(ValueError, match="Blocks of 0 bytes"):
+        kernel.block_sums(b"x", SignatureKind.MD4_ROLLSUM, 0)
+    with pytest.raises(ValueError, match="Unknown signature kind"):
+        kernel.block_sums(b"x", 1, 512)
