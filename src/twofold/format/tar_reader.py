@@ -18,7 +18,7 @@ from twofold.errors import CorruptTar
 from twofold.format.pax import parse_records, parse_time
 
 BLOCK = 512
-READ_SIZE = 256 * 1024
+READ_SIZE = 1024 * 1024
 LARGEST_PAX_HEADER = 8 * 1024 * 1024
 LARGEST_GLOBAL_HEADER = 64 * 1024
 MOST_EXTENDED_HEADERS = 16
@@ -31,7 +31,7 @@ _CACHED_SUMS = 8192
 _new = tuple.__new__  # makes a value in half the time: a NamedTuple's own __new__ is a function in Python
 _NANOSECONDS = 1_000_000_000
 # name, mode with uid and gid, size, mtime, checksum, type, link name, and everything from the magic number on
-_unpack = Struct("100s24s12s12s8sc100s255s").unpack
+unpack = Struct("100s24s12s12s8sc100s255s").unpack
 _ZERO_BLOCK = bytes(BLOCK)
 _WITHOUT_DATA = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))  # their size field, if any, speaks of no blocks
 _EXTENSIONS = frozenset((b"x", b"X", b"g", b"L", b"K"))
@@ -159,7 +159,7 @@ class TarReader:
 
     def _member(self, block: bytes, own_pax: dict[bytes, bytes] | None) -> TarMember:  # noqa: C901
         """A whole header. One long function, because it runs once a file and a call costs as much as a field does."""
-        name, owner, size_field, mtime_field, _, kind, linkname, tail = _unpack(block)
+        name, owner, size_field, mtime_field, _, kind, linkname, tail = unpack(block)
         mode, uid, gid = self._owners.get(owner) or self._decode_owner(owner)
         uname, gname, major, minor, prefix = self._tails.get(tail) or self._decode_tail(tail)
         try:
@@ -206,21 +206,30 @@ class TarReader:
         512 * 127 = 65024, so there it is the sum itself, ten times as fast as `sum`. What it must be is remembered
         for each checksum met.
         """
-        field = block[148:156]
-        try:
-            expected = int(field.split(b"\0", 1)[0], 8)
-        except ValueError as error:
-            raise self._error("has no checksum") from error
-        expected += sum(field) - 8 * 32
-        total = sum(block)
+        expected = self._expected_sum(block[148:156])
+        if expected is None:
+            raise self._error("has no checksum")
         if block.isascii():
+            total = (adler32(block) & 0xFFFF) - 1
+        else:
+            total = sum(block)
+            if total != expected:
+                total -= 256 * sum(byte > 127 for byte in block)  # COMPAT: duplicity <= 0.8: some tars add signed bytes
+        if total != expected:
+            raise self._error("has a wrong checksum")
+
+    def _expected_sum(self, field: bytes) -> int | None:
+        """What the bytes of a header with this checksum field must add up to, None if it is no number."""
+        expected = self._sums.get(field)
+        if expected is None:
+            try:
+                expected = int(field.split(b"\0", 1)[0], 8) + sum(field) - 8 * 32
+            except ValueError:
+                return None
             if len(self._sums) >= _CACHED_SUMS:
                 self._sums.clear()
             self._sums[field] = expected
-        elif total != expected:
-            total -= 256 * sum(byte > 127 for byte in block)  # COMPAT: duplicity <= 0.8: some tars add signed bytes
-        if total != expected:
-            raise self._error("has a wrong checksum")
+        return expected
 
     def _decode_owner(self, field: bytes) -> tuple[int, int, int]:
         mode, uid, gid = (self._decode_number(field[start : start + 8]) for start in (0, 8, 16))

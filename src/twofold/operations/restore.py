@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from twofold.collection.collection import Collection
 from twofold.collection.restore_point import RestorePoint, restore_point
@@ -26,11 +25,14 @@ from twofold.errors import (
 )
 from twofold.model.entry import Entry, Kind
 from twofold.model.times import format_asctime
+from twofold.model.value import value
 from twofold.monitor import FileRestored, Monitor, Note, Problem
 from twofold.operations.counting import CountingMonitor
 from twofold.pipeline.chain_reading import ChainReader, ReadingPlan, plan_reading, require_volumes
+from twofold.pipeline.mentions import narrowed
+from twofold.pipeline.merge import FileHistory
 from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
-from twofold.pipeline.replay import DataLost, FileHistory
+from twofold.pipeline.replay import DataLost
 from twofold.repository.repository import Repository
 from twofold.select.selector import Selector
 from twofold.select.sifting import Recorded, sift
@@ -41,7 +43,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # every further file would fail as well
 UNSOUND = (FormatError, CorruptStream, DataLost)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RestoreOptions:
     """What to restore and how. `within` is the path to restore, empty for everything.
 
@@ -60,7 +62,7 @@ class RestoreOptions:
     detailed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RestorePlan:
     """The moment that will be seen and the volumes it needs."""
 
@@ -68,7 +70,7 @@ class RestorePlan:
     reading: ReadingPlan
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RestoreSummary:
     """How many entries were restored, and from which backup (seconds since 1970)."""
 
@@ -88,7 +90,7 @@ def plan_restore(
     """Raises NoBackups, MissingVolume, and what loading a manifest raises. Nothing has been written then."""
     point = restore_point(collection, instant)
     report_point(point, monitor)
-    reading = plan_reading(repository, point.sets, within=within)
+    reading = narrowed(repository, plan_reading(repository, point.sets, within=within))
     if not ignore_errors:
         require_volumes(reading, repository)
     return RestorePlan(point, reading)
@@ -157,7 +159,7 @@ def report_lost_volumes(failures: Sequence[TwofoldError]) -> None:
     raise PartlyDone(text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Unsound:
     """A path that the archive no longer gives, and why."""
 
@@ -252,14 +254,24 @@ class _Restorer:
         content = rebuilt.content
         assert content is not None
         try:
-            if rebuilt.entry.links_to in self._leaders:
-                content.spool()  # a large file's record stands at its end
-            if not self._link(writer, path, rebuilt):
-                self._write_content(writer, path, rebuilt.entry, content)
+            entry = rebuilt.entry
+            if entry.links_to is None:
+                self._write_content(writer, path, entry, content)
+            else:
+                self._write_of_group(writer, path, rebuilt, content)
         finally:
             content.close()
-        record, leader = rebuilt.entry.content, rebuilt.entry.links_to
-        if leader is not None and record is not None and any(record.digest):
+
+    def _write_of_group(self, writer: TreeWriter, path: bytes, rebuilt: Rebuilt, content: Content) -> None:
+        """One name of a hard link group."""
+        leader = rebuilt.entry.links_to
+        assert leader is not None
+        if leader in self._leaders:
+            content.spool()  # a large file's record stands at its end
+        if not self._link(writer, path, rebuilt):
+            self._write_content(writer, path, rebuilt.entry, content)
+        record = rebuilt.entry.content
+        if record is not None and any(record.digest):
             self._leaders[leader] = (path, record.digest)
 
     def _write_content(self, writer: TreeWriter, path: bytes, entry: Entry, content: Content) -> None:

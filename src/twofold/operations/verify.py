@@ -9,28 +9,29 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from twofold.concurrency import Crew
 from twofold.errors import CorruptStream, FormatError, PartlyDone
 from twofold.model.entry import Entry, Kind
 from twofold.model.relpath import is_within, order_key
+from twofold.model.value import value
 from twofold.monitor import Monitor, Problem
 from twofold.operations.counting import CountingMonitor
 from twofold.operations.restore import RestorePlan, report_lost_volumes
 from twofold.pipeline.chain_reading import ChainReader
 from twofold.pipeline.compare import Work
 from twofold.pipeline.entries import KINDS, EntryMaker
+from twofold.pipeline.merge import FileHistory
 from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
-from twofold.pipeline.replay import DataLost, FileHistory
+from twofold.pipeline.replay import DataLost
 from twofold.repository.repository import Repository
 from twofold.tree.compare import Difference, difference
 from twofold.tree.owners import Owners
 from twofold.tree.scan import Listing, SourceTree
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VerifyOptions:
     """`within` is the path in the backup that the local tree is compared with, empty for all of it."""
 
@@ -40,21 +41,21 @@ class VerifyOptions:
     numeric_owner: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OnlyLocal:
     """A path that the backup does not have."""
 
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OnlyInBackup:
     """A path that the disk does not have."""
 
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Differs:
     """A path that both have, with the first thing that is not the same."""
 
@@ -62,7 +63,7 @@ class Differs:
     difference: Difference
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DataDiffers:
     """A regular file with another content."""
 
@@ -161,53 +162,54 @@ class _Verifier:
             self._monitor.report(Problem(history.path, str(error), "restore"))
 
     def _compare(self, rebuilt: Rebuilt, path: bytes, local: _Local) -> None:
-        found = self._found(local)
-        if found is None:
-            _drain(rebuilt.content)
-            return
-        expected = rebuilt.entry
+        """Compares one entry; a local file is opened once, for its metadata and its content."""
+        descriptor = None
+        try:
+            try:
+                descriptor = self._open(local)
+                found = self._found(local, descriptor)
+            except OSError as error:
+                self._unreadable(local, error)
+                _drain(rebuilt.content)
+            else:
+                self._compare_with(found, rebuilt, path, descriptor=descriptor, local=local)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _compare_with(
+        self, found: Entry, rebuilt: Rebuilt, path: bytes, *, descriptor: int | None, local: _Local
+    ) -> None:
         owners = None if self._options.numeric_owner else self._owners
-        if owners is not None:
-            uid, gid = owners.ids_of(expected)
-            expected = expected._replace(uid=uid, gid=gid)
-        first = difference(found, expected, owners=owners)
+        first = difference(found, rebuilt.entry, owners=owners)
+        content = rebuilt.content
         if first is not None:
             self._report(Differs(path, first))
-            _drain(rebuilt.content)
-        elif rebuilt.content is not None and self._options.compare_data:
-            self._compare_data(rebuilt.content, path, local)
-        else:
-            _drain(rebuilt.content)
-
-    def _found(self, local: _Local) -> Entry | None:
-        work, at = local.work, local.at
-        try:
-            if KINDS[stat.S_IFMT(work.stats[at].st_mode)] is not Kind.REGULAR:
-                return self._entries.other(work, at, local.path)
-            descriptor = self._source.open_file(work.fd, work.names[at])
-            try:
-                return self._entries.regular(work, at, local.path, descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            self._monitor.report(Problem(local.path, error.strerror or str(error)))
-            return None
-
-    def _compare_data(self, content: Content, path: bytes, local: _Local) -> None:
-        try:
-            descriptor = self._source.open_file(local.work.fd, local.work.names[local.at])
-        except OSError as error:
-            self._monitor.report(Problem(local.path, error.strerror or str(error)))
+        if first is not None or content is None or descriptor is None or not self._options.compare_data:
             _drain(content)
             return
-        try:
-            same = True
-            for block in content.blocks():
-                same = same and _read_exactly(descriptor, len(block)) == block
-            if not same or os.read(descriptor, 1):
-                self._report(DataDiffers(path))
-        finally:
-            os.close(descriptor)
+        comparison = _Comparison(descriptor, found.size)
+        for block in content.blocks():
+            comparison.take(block)
+        if comparison.error is not None:
+            self._unreadable(local, comparison.error)
+        elif not comparison.is_same():
+            self._report(DataDiffers(path))
+
+    def _open(self, local: _Local) -> int | None:
+        """A descriptor of a regular file; None for all else, which must not be opened. Raises OSError."""
+        work, at = local.work, local.at
+        if KINDS[stat.S_IFMT(work.stats[at].st_mode)] is not Kind.REGULAR:
+            return None
+        return self._source.open_file(work.fd, work.names[at])
+
+    def _found(self, local: _Local, descriptor: int | None) -> Entry:
+        if descriptor is None:
+            return self._entries.other(local.work, local.at, local.path)
+        return self._entries.regular(local.work, local.at, local.path, descriptor)
+
+    def _unreadable(self, local: _Local, error: OSError) -> None:
+        self._monitor.report(Problem(local.path, error.strerror or str(error)))
 
     def _report(self, event: object) -> None:
         self._differences += 1
@@ -244,6 +246,31 @@ def _drain(content: Content | None) -> None:
     if content is not None:
         for _ in content.blocks():
             pass
+
+
+class _Comparison:
+    """Compares a local file with the content that it should have, read once and side by side."""
+
+    def __init__(self, descriptor: int, size: int | None) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._taken = 0
+        self._same = True
+        self.error: OSError | None = None
+
+    def take(self, block: bytes) -> None:
+        """Compares the next bytes; after a difference or an `error` nothing is read any more."""
+        if not self._same or self.error is not None:
+            return
+        try:
+            self._same = _read_exactly(self._descriptor, len(block)) == block
+        except OSError as error:
+            self.error = error
+        self._taken += len(block)
+
+    def is_same(self) -> bool:
+        """Whether the local file was no different, and is no longer either."""
+        return self._same and self._taken == self._size
 
 
 def _read_exactly(descriptor: int, size: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from twofold.collection.sets import BackupSet
 from twofold.concurrency import Crew
@@ -11,15 +10,18 @@ from twofold.errors import MissingVolume, TwofoldError
 from twofold.format.sigtar import SigMember
 from twofold.model.backup import Wrapping
 from twofold.model.relpath import order_key
+from twofold.model.value import value
 from twofold.monitor import Monitor, Note
 from twofold.pipeline.basis import read_entries
 from twofold.pipeline.fetch import NeededVolume, VolumeFetcher, needed_volumes
-from twofold.pipeline.replay import FileHistory, SetReader, merge_sets
+from twofold.pipeline.merge import FileHistory, merge_sets
+from twofold.pipeline.replay import SetReader
 from twofold.repository.manifests import load_manifest, load_remote_manifest
 from twofold.repository.repository import Repository
+from twofold.system import keep_freed_memory
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReadingPlan:
     """The sets to read, oldest first, each with the volumes that are needed of it."""
 
@@ -89,6 +91,7 @@ class ChainReader:
     """All paths of a plan's sets in archive order. Use it within the crew's block."""
 
     def __init__(self, plan: ReadingPlan, repository: Repository, crew: Crew, *, monitor: Monitor) -> None:
+        keep_freed_memory()
         self._fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
         sets = [(backup_set, volumes) for backup_set, volumes in plan.sets if volumes]
         feeds = [self._fetcher.feed(backup_set, volumes) for backup_set, volumes in sets]

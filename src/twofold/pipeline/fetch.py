@@ -13,6 +13,7 @@ from twofold.format.manifest import Manifest, VolumeRecord
 from twofold.model.relpath import order_key
 from twofold.monitor import Monitor, Note, VolumeRead
 from twofold.pipeline.replay import LostVolume, OpenVolume
+from twofold.pipeline.unwrap import Unwrapped, Unwrapper
 from twofold.repository.manifests import load_remote_manifest
 from twofold.repository.repository import Repository
 
@@ -28,30 +29,36 @@ class NeededVolume(NamedTuple):
 
 
 def needed_volumes(backup_set: BackupSet, manifest: Manifest, *, within: bytes) -> list[NeededVolume]:
-    """The volumes that can hold `within` or something below it, all for the root, in the manifest's order.
-
-    A resumed volume may begin before its StartingPath, so each is taken to begin where the one before ended
-    (docs/format.md section 10.4).
-    """
+    """The volumes that can hold `within` or something below it, all for the root, in the manifest's order."""
     needed = []
     key = order_key(within)
     previous: bytes | None = None
     for record in manifest.volumes:
-        first, last = order_key(record.first.path), order_key(record.last.path)
-        begin = first if previous is None else min(first, previous)
+        begin, last = range_of(record, previous)
         if not within or (last >= key and (begin <= key or begin.startswith(key + b"\0"))):
             needed.append(NeededVolume(record, backup_set.volumes.get(record.number, ())))
         previous = last
     return needed
 
 
+def range_of(record: VolumeRecord, previous: bytes | None) -> tuple[bytes, bytes]:
+    """The order keys between which a volume's paths lie, both included.
+
+    A resumed volume may begin before its StartingPath, so it is taken to begin where the one before it ended, at the
+    order key `previous` (docs/format.md section 10.4).
+    """
+    first = order_key(record.first.path)
+    return first if previous is None else min(first, previous), order_key(record.last.path)
+
+
 class VolumeFetcher:
-    """Opens volumes in threads, a bounded number at once over all sets."""
+    """Opens volumes in threads, a bounded number at once over all sets. All its volumes are read by one thread."""
 
     def __init__(self, repository: Repository, crew: Crew, *, total: int, monitor: Monitor) -> None:
         self._repository = repository
         self._crew = crew
         self._tokens: Pool[int] = crew.pool(range(_AT_ONCE))
+        self._unwrapper = Unwrapper(crew)
         self._total = total
         self._done = 0
         self._monitor = monitor
@@ -82,7 +89,8 @@ class VolumeFetcher:
             return LostVolume(volume.record, error)
         self._done += 1
         self._monitor.report(VolumeRead(self._done, self._total, volume.candidates[0].name))
-        return OpenVolume(volume.record, opened, opened.close)
+        content = Unwrapped(opened, self._unwrapper)
+        return OpenVolume(volume.record, content, content.close)
 
     def _open_checked(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> Opened:
         try:

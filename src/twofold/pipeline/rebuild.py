@@ -16,11 +16,15 @@ from twofold.errors import CorruptDelta, FormatError
 from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord, Entry, Kind
 from twofold.pipeline.blocks import STRONG_LENGTH
-from twofold.pipeline.replay import Doubt, FileHistory, Lost, Version
+from twofold.pipeline.merge import FileHistory
+from twofold.pipeline.replay import Doubt, Lost, Version
 
 IN_MEMORY: Final = 1 << 20
 _BLOCK: Final = 1 << 20
 _UNLIMITED: Final = (1 << 63) - 1
+_AT_ZERO: Final = (0,)
+_UNKNOWN: Final = bytes(32)  # the first of several parts only announces the block length
+_NOT_THE_SAME: Final = "Its content is not what was backed up"
 
 
 class CorruptContent(FormatError):
@@ -33,6 +37,18 @@ class Content:
     Everything but `close` raises CorruptContent, CorruptDelta, DataLost and CorruptTar where the archive does not give
     the content, and OSError for scratch files and the output.
     """
+
+    __slots__ = (
+        "_base",
+        "_basis",
+        "_differences",
+        "_doubtful",
+        "_first",
+        "_newest",
+        "_spooled",
+        "_temp_dir",
+        "_whole",
+    )
 
     def __init__(self, base: Version, differences: list[Version], *, temp_dir: str, doubtful: bool = False) -> None:
         """`doubtful` demands a content record: the differences may not belong to what they are applied to."""
@@ -92,14 +108,15 @@ class Content:
 
     def close(self) -> None:
         """Gives scratch files back; may be called twice."""
-        self._drop_basis()
+        if self._differences:
+            self._drop_basis()
         if self._spooled >= 0:
             os.close(self._spooled)
             self._spooled = -1
 
     def _begin(self) -> None:
         """Goes as far as is needed to know whether the content is small."""
-        if self._doubtful and _final(self._newest.entry.content) is None and self._newest.entry.content is None:
+        if self._doubtful and self._newest.entry.content is None:
             raise CorruptDelta("What its difference belongs to may have stood in a volume that cannot be read")
         first = _read_up_to(self._base, IN_MEMORY + 1)
         if self._differences:
@@ -107,8 +124,8 @@ class Content:
         else:
             self._first = first
             if len(first) <= IN_MEMORY:
-                self._whole = first
                 _check_whole(first, self._base.entry.content)
+                self._whole = first
 
     def _begin_with_differences(self, first: bytes) -> None:
         self._basis = self._started_basis(first)
@@ -221,6 +238,17 @@ def rebuild(history: FileHistory, *, temp_dir: str) -> Rebuilt | None:
 
     Raises CorruptContent and CorruptDelta where the archive does not give it. Nothing of a content has been read then.
     """
+    path, versions = history
+    if len(versions) == 1:
+        (only,) = versions
+        if isinstance(only, Version) and only.action is Action.SNAPSHOT:
+            content = Content(only, [], temp_dir=temp_dir) if only.entry.kind is Kind.REGULAR else None
+            return Rebuilt(path, only, content)
+    return _rebuild_from_several(history, temp_dir)
+
+
+def _rebuild_from_several(history: FileHistory, temp_dir: str) -> Rebuilt | None:
+    """Finds the newest whole copy and the differences after it."""
     base: Version | Lost | None = None
     differences: list[Version] = []
     doubted = doubtful = False  # something may be missing: since the base, before a difference
@@ -248,7 +276,7 @@ def rebuild(history: FileHistory, *, temp_dir: str) -> Rebuilt | None:
 
 def _read_up_to(version: Version, size: int) -> bytes:
     data = version.read(size)
-    if len(data) == size or not data:
+    if version.first_part is None or len(data) == size or not data:
         return data
     pieces = [data]
     have = len(data)
@@ -260,15 +288,15 @@ def _read_up_to(version: Version, size: int) -> bytes:
 
 def _final(record: ContentRecord | None) -> ContentRecord | None:
     """The record, if it has a digest: the first of several parts only announces the block length."""
-    return record if record is not None and any(record.digest) else None
+    return record if record is not None and record.digest != _UNKNOWN else None
 
 
 def _check_whole(content: bytes, record: ContentRecord | None) -> None:
-    expected = _final(record)
-    if expected is not None:
-        check = _Check(expected)
-        check.update(content)
-        check.finish(expected)
+    if record is None:
+        return
+    block_len, _, digest = record
+    if digest != _UNKNOWN and rsync.content_hashes(content, _AT_ZERO, (len(content),), (block_len,)) != digest:
+        raise CorruptContent(_NOT_THE_SAME)
 
 
 def _check_written(descriptor: int, offset: int, record: ContentRecord | None) -> None:
@@ -305,7 +333,7 @@ class _Check:
             return
         same_length = self._block_len == expected.block_len
         if self._builder is None or self._builder.finish() != expected.digest or not same_length:
-            raise CorruptContent("Its content is not what was backed up")
+            raise CorruptContent(_NOT_THE_SAME)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

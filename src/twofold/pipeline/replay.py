@@ -1,23 +1,22 @@
-"""Reads the volumes of several backup sets side by side and gives, path by path, what each set says of it.
+"""Reads the volumes of one backup set and gives, path by path, what the set says of it.
 
-The sets of a chain are merged in archive order, so nothing is held but the current file of each set. A volume that
-cannot be read costs the files in it: they come out as `Lost`, by name where the set's signatures are at hand; where
-they are not, every path that may have stood in it gets a `Doubt`.
+Nothing is held but the current file. A volume that cannot be read costs the files in it: they come out as `Lost`, by
+name where the set's signatures are at hand; where they are not, every path that may have stood in it gets a `Doubt`.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 from twofold.errors import CorruptStream, CorruptTar, TwofoldError
 from twofold.format import sigtar
-from twofold.format.difftar import PART_SIZE, Action, DiffMember, read_members
+from twofold.format.difftar import PART_SIZE, Action, DiffMember
 from twofold.format.manifest import VolumeRecord
 from twofold.format.sigtar import SigMember
-from twofold.format.tar_reader import ByteSource, TarReader
+from twofold.format.tar_reader import ByteSource
+from twofold.format.volume_reader import VolumeReader
 from twofold.model.entry import Entry
 from twofold.model.relpath import is_within, order_key
 from twofold.monitor import Monitor, Note, Problem
@@ -117,8 +116,7 @@ class SetReader:
         self._members_between = members_between
         self._monitor = monitor
         self._volume: OpenVolume | None = None
-        self._tar: TarReader | None = None
-        self._members: Iterator[DiffMember] = iter(())
+        self._tar: VolumeReader | None = None
         self._previous: VolumeRecord | None = None
         self._head: DiffMember | None = None
         self._head_key: bytes | None = None
@@ -143,16 +141,17 @@ class SetReader:
 
     def take(self) -> Version | Lost:
         """What this set says of the path that `key` stands for."""
-        self._taken_key = self.key
+        self._taken_key = self.key if self._lost else self._head_key
         head = self._head
         if self._lost and self._lost[0][0] == self._taken_key:
             lost = self._lost.popleft()[1]
             if head is None or self._head_key != self._taken_key or head.part not in (None, 1):
                 return _remembered(lost)
         assert head is not None
-        self._next_part = None if head.part is None else head.part + 1
-        self._all_full = head.size == PART_SIZE
-        return Version(head.action, head.path, head.entry, part=head.part, reader=self)
+        action, path, part, entry, size, _, _ = head
+        self._next_part = None if part is None else part + 1
+        self._all_full = size == PART_SIZE
+        return Version(action, path, entry, part=part, reader=self)
 
     def doubts(self, key: bytes) -> bool:
         """Whether a path that this set does not mention may have stood in a volume that cannot be read."""
@@ -170,7 +169,6 @@ class SetReader:
             self._previous = self._volume.record
             self._volume = None
         self._tar = None
-        self._members = iter(())
 
     def read_data(self, version: Version, size: int) -> bytes:
         """For Version.read."""
@@ -223,29 +221,28 @@ class SetReader:
             if member is None:
                 self._head = self._head_key = None
                 return
-            if member.fault is not None:
-                self._monitor.report(Problem(member.path, f"it {member.fault}", "restore"))
+            _, path, part, _, _, fault, warning = member
+            if fault is not None:
+                self._monitor.report(Problem(path, f"it {fault}", "restore"))
                 continue
-            key = order_key(member.path)
-            if self._within and not is_within(member.path, self._within):
+            key = path.replace(b"/", b"\0")
+            if self._within and not is_within(path, self._within):
                 if key > order_key(self._within):
                     self._end()
                     return
                 continue
-            if not self._follows(key, member.part):
-                self._monitor.report(Problem(member.path, "it stands twice or in the wrong place", "restore"))
+            if not (self._last_key is None or key > self._last_key or self._continues_last(key, part)):
+                self._monitor.report(Problem(path, "it stands twice or in the wrong place", "restore"))
                 continue
-            if member.warning is not None:
-                name = member.path.decode(errors="backslashreplace")
-                self._monitor.report(Note(f"The backup of {name} {member.warning}, which is left out", warning=True))
-            self._last_key, self._last_part = key, member.part
+            if warning is not None:
+                name = path.decode(errors="backslashreplace")
+                self._monitor.report(Note(f"The backup of {name} {warning}, which is left out", warning=True))
+            self._last_key, self._last_part = key, part
             self._head, self._head_key = member, key
             return
 
-    def _follows(self, key: bytes, part: int | None) -> bool:
-        """Whether a member may stand where it does: paths in order, each once but for the further parts of a file."""
-        if self._last_key is None or key > self._last_key:
-            return True
+    def _continues_last(self, key: bytes, part: int | None) -> bool:
+        """Whether a member may stand where it does though its path is not a later one: a further part of a file."""
         return key == self._last_key and self._last_part is not None and part not in (None, 1)
 
     def _end(self) -> None:
@@ -256,7 +253,7 @@ class SetReader:
     def _next_member(self) -> DiffMember | None:
         while True:
             try:
-                member = next(self._members, None)
+                member = self._tar.next() if self._tar is not None else None
             except _UNREADABLE as error:
                 self._lose_rest(error)
                 member = None
@@ -274,8 +271,7 @@ class SetReader:
                 self._lose(volume)
                 continue
             self._volume = volume
-            self._tar = TarReader(volume.content)
-            self._members = read_members(self._tar)
+            self._tar = VolumeReader(volume.content)
 
     def _check_rest(self) -> None:
         """Reads what follows the tar, for a checksum of the whole may stand at the very end."""
@@ -357,40 +353,3 @@ class SetReader:
         """The file that a volume begins with may have been lost with the one before, or be taken already."""
         taken = self._taken_key is not None and key <= self._taken_key
         return not taken and (self._lost_until is None or key > self._lost_until)
-
-
-class FileHistory(NamedTuple):
-    """What each set that mentions a path, or may mention it, says of it, oldest set first."""
-
-    path: bytes
-    versions: list[Version | Lost | Doubt]
-
-
-def merge_sets(readers: list[SetReader]) -> Iterator[FileHistory]:
-    """All paths of all sets in archive order. A history's data must be read before the next one is asked for."""
-    heap = [(key, number) for number, reader in enumerate(readers) if (key := reader.key) is not None]
-    heapq.heapify(heap)
-    while heap:
-        key = heap[0][0]
-        numbers = []
-        while heap and heap[0][0] == key:
-            numbers.append(heapq.heappop(heap)[1])
-        versions = {number: readers[number].take() for number in numbers}
-        yield _history(key, versions, readers)
-        for number in numbers:
-            reader = readers[number]
-            reader.finish()
-            upcoming = reader.key
-            if upcoming is not None:
-                heapq.heappush(heap, (upcoming, number))
-
-
-def _history(key: bytes, versions: dict[int, Version | Lost], readers: list[SetReader]) -> FileHistory:
-    path = next(iter(versions.values())).path
-    found: list[Version | Lost | Doubt] = []
-    for number, reader in enumerate(readers):
-        if number in versions:
-            found.append(versions[number])
-        elif reader.doubts(key):
-            found.append(Doubt(path))
-    return FileHistory(path, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -13,7 +14,8 @@ from twofold.repository.repository import Repository
 
 _READ_SIZE = 1 << 20
 _LARGEST = 1 << 26
-_CHANGES = (b"    new ", b"    changed ", b"    deleted ")
+# There may be millions of such lines, so they are passed over by one search and not one by one.
+_changes = re.compile(rb"(?:    (?:new|changed|deleted) [^\n]*+(?:\n|\Z))++").match
 
 
 class _Source(Protocol):
@@ -68,7 +70,7 @@ def check_manifest(path: str, name: str) -> None:
 
 def _read(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
     try:
-        content, has_list = _without_changes(_lines(source))
+        content, has_list = _without_changes(_pieces(source))
         manifest = parse_manifest(content)
     except CorruptManifest as error:
         raise CorruptManifest(f"{name}: {error}") from error
@@ -83,32 +85,42 @@ def _read(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
     return manifest
 
 
-def _lines(source: _Source) -> Iterator[bytes]:
+def _pieces(source: _Source) -> Iterator[bytes]:
+    """The manifest in pieces of whole lines."""
     rest = b""
     while block := source.read(_READ_SIZE):
-        *lines, rest = (rest + block).split(b"\n")
+        data = rest + block
+        end = data.rfind(b"\n") + 1
+        rest = data[end:]
         if len(rest) > _READ_SIZE:
             raise CorruptManifest("A line of the manifest is longer than a MiB")
-        for line in lines:
-            yield line + b"\n"
+        if end:
+            yield data[:end]
     if rest:
         yield rest
 
 
-def _without_changes(lines: Iterator[bytes]) -> tuple[bytes, bool]:
+def _without_changes(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
     """The manifest without its list of changed files, and whether it had one, which stands last."""
     kept = []
     size = 0
     listing = has_list = False
-    for line in lines:
-        if listing and line.startswith(_CHANGES):
-            continue
-        listing = line.startswith(b"Filelist ")
-        if listing:
-            has_list = True
-            continue
-        size += len(line)
-        if size > _LARGEST:
-            raise CorruptManifest(f"The manifest has more than {_LARGEST} bytes")
-        kept.append(line)
+    for piece in pieces:
+        start = 0
+        while start < len(piece):
+            if listing and (changes := _changes(piece, start)):
+                start = changes.end()
+                listing = start == len(piece)
+                continue
+            end = piece.find(b"\n", start) + 1 or len(piece)
+            line = piece[start:end]
+            start = end
+            listing = line.startswith(b"Filelist ")
+            if listing:
+                has_list = True
+                continue
+            size += len(line)
+            if size > _LARGEST:
+                raise CorruptManifest(f"The manifest has more than {_LARGEST} bytes")
+            kept.append(line)
     return b"".join(kept), has_list

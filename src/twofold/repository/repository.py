@@ -6,20 +6,22 @@ decrypted and found authentic as a whole before its first byte is handed out (en
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from twofold import system
 from twofold.collection.collection import Collection, build_collection
 from twofold.collection.sets import FoundFile, find_files
+from twofold.concurrency import spawn
 from twofold.envelope.protocol import Envelope, Opened
-from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, UserError, WrongSigner
+from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError, UserError, WrongSigner
 from twofold.format.manifest import VolumeRecord
 from twofold.format.names import NameCodec
 from twofold.model.backup import FileRole, StoredName, Wrapping
+from twofold.model.value import value
 from twofold.monitor import BadDownload, Monitor
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.storage.store import CanMove, CanOpenInPlace, CanStage, Key, Store, ability
@@ -29,7 +31,7 @@ _LONGEST_NAME: Final = 200
 _STRENGTH: Final = ("SHA256", "SHA1", "MD5")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RepositoryOptions:
     """`attempts` is how often a file with a wrong hash is fetched; `temp_dir` where fetched files lie for a moment.
 
@@ -148,9 +150,10 @@ class Repository:
             for _ in range(self.options.attempts):
                 path, temporary = self._fetch(file)
                 try:
-                    failure = self._fault(file.name, path, record, temporary=temporary)
-                    if failure is None:
-                        return self._envelope_of(file).open(path)
+                    opened = self._open_checked(file, path, record, temporary=temporary)
+                    if not isinstance(opened, BadVolume):
+                        return opened
+                    failure = opened
                 finally:
                     if temporary:
                         os.unlink(path)
@@ -158,6 +161,29 @@ class Repository:
                     break  # the same file would only be read again
         assert failure is not None
         raise failure
+
+    def _open_checked(self, file: FoundFile, path: str, record: VolumeRecord, *, temporary: bool) -> Opened | BadVolume:
+        """The opened file, or what is wrong with its hash.
+
+        gpg works while the hash is taken. What it says counts, and what it made is read, only if the hash is right.
+        """
+        envelope = self._envelope_of(file)
+        check = spawn(lambda: self._fault(file.name, path, record, temporary=temporary), name="hash")
+        try:
+            opened = envelope.open(path)
+        except (TwofoldError, OSError):
+            fault = check.join()
+            if fault is None:
+                raise
+            return fault
+        finally:
+            check.wait()
+        with contextlib.ExitStack() as unless_sound:
+            unless_sound.callback(opened.close)
+            fault = check.join()
+            if fault is None:
+                unless_sound.pop_all()
+        return opened if fault is None else fault
 
     def _envelope_of(self, file: FoundFile) -> Envelope:
         wrapping = file.meaning.wrapping

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection as SetIds
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from twofold.collection.collection import Collection
@@ -22,6 +21,7 @@ from twofold.errors import (
     WrongSigner,
 )
 from twofold.model.backup import FileRole, SetId, Wrapping
+from twofold.model.value import value
 from twofold.monitor import MetadataSynchronized, MetadataSyncing, Monitor, Note
 from twofold.repository.manifests import check_manifest
 from twofold.repository.repository import Repository
@@ -30,7 +30,7 @@ _METADATA: Final = (FileRole.MANIFEST, FileRole.SIGNATURES)
 _PIECE: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SyncPlan:
     """Files to fetch from the target and cached files to remove. `target_empty` says why nothing is removed."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from twofold.model.entry import Entry, Kind
+from twofold.model.value import value
 from twofold.tree.owners import Owners
 
 SECOND = 10**9
@@ -25,7 +25,7 @@ class Aspect(Enum):
     XATTRS = "xattrs"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """The first difference; in `expected` uid and gid are what they are on this machine."""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 
 from twofold import system
 from twofold.model.entry import Entry
 from twofold.model.relpath import is_within, join, parent_of
+from twofold.model.value import record, value
 from twofold.tree.attributes import AttributeWriter, Birth, birth_of
 from twofold.tree.shortfalls import DegradedKind, Shortfalls
 
@@ -25,7 +25,7 @@ CLOSED = -1
 NO_ENTRY = "The archive has no entry for it"
 
 
-@dataclass(slots=True)
+@record
 class Directory:
     """One directory on the current branch. `own` is its state when opened, `files` what new files in it are born with.
 
@@ -39,7 +39,7 @@ class Directory:
     files: Birth | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Policy:
     """`overwrite` takes over directories that exist. `ordered`: entries come in archive order, none comes twice."""
 

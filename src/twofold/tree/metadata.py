@@ -37,6 +37,11 @@ def read_xattrs(target: int | bytes, *, follow: bool = False) -> Xattrs:
     return _values(target, names, follow=follow) if names else ()
 
 
+def worth_storing(names: list[bytes]) -> bool:
+    """Whether any of the attributes that a file has is stored."""
+    return not all(map(_is_left_out, names))
+
+
 def read_xattrs_below(name: bytes, *, dir_fd: int) -> Xattrs:
     """The attributes of something in an opened directory that must not be opened itself (symlink, fifo, device).
 
@@ -49,7 +54,7 @@ def read_xattrs_below(name: bytes, *, dir_fd: int) -> Xattrs:
 def _values(target: int | bytes, names: list[bytes], *, follow: bool) -> Xattrs:
     found = []
     for name in sorted(names):
-        if name in LEFT_OUT or (name.startswith(b"system.") and name not in KEPT_OF_SYSTEM):
+        if _is_left_out(name):
             continue
         try:
             found.append((name, system.get_xattr(target, name, follow=follow)))
@@ -57,6 +62,10 @@ def _values(target: int | bytes, names: list[bytes], *, follow: bool) -> Xattrs:
             if error.errno not in _UNREADABLE:
                 raise
     return tuple(found)
+
+
+def _is_left_out(name: bytes) -> bool:
+    return name in LEFT_OUT or (name.startswith(b"system.") and name not in KEPT_OF_SYSTEM)
 
 
 def holes_of(fd: int, size: int, *, blocks: int | None = None) -> Holes:

@@ -11,11 +11,11 @@ import os
 import stat
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, overload
 
 from twofold.errors import UserError
 from twofold.model.relpath import join
+from twofold.model.value import value
 from twofold.monitor import Monitor, Problem, SocketSkipped
 from twofold.select.selector import Selector, Verdict
 
@@ -101,7 +101,7 @@ class Listing(NamedTuple):
     unread: frozenset[bytes] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ScanOptions:
     """`follow_links` stores what a symbolic link points to instead of the link."""
 
@@ -114,6 +114,7 @@ class SourceTree:
     def __init__(self, root: bytes, choice: Selector | None, *, options: ScanOptions, monitor: Monitor) -> None:
         self._choice = None if choice is None or choice.trivial else choice
         self._follow = options.follow_links
+        self._file_flags = FILE_FLAGS if self._follow else FILE_FLAGS | os.O_NOFOLLOW
         self._monitor = monitor
         self._hopeful: dict[bytes, bool] = {}
         self.problems = 0  # what could not be read so far
@@ -171,8 +172,7 @@ class SourceTree:
         """
         if parent_fd < 0:
             return os.open(self.root, FILE_FLAGS)
-        flags = FILE_FLAGS if self._follow else FILE_FLAGS | os.O_NOFOLLOW
-        return os.open(name, flags, dir_fd=parent_fd)
+        return os.open(name, self._file_flags, dir_fd=parent_fd)
 
     def _refuse_cycle(self, path: bytes, fd: int) -> None:
         """A followed link may lead to a directory above itself. Raises OSError."""
@@ -186,7 +186,7 @@ class SourceTree:
 
     def _listing(self, path: bytes, fd: int) -> Listing:
         listed = self._choice.listed(path) if self._choice is not None and self._choice.has_list else None
-        names = sorted(map(os.fsencode, os.listdir(fd))) if listed is None else list(listed)
+        names = _sorted_names(fd) if listed is None else list(listed)
         unread: set[bytes] = set()
         if len(names) <= MANY:
             names, stats = self._looked_at(path, fd, names, unread)
@@ -204,12 +204,12 @@ class SourceTree:
     ) -> tuple[list[bytes], list[os.stat_result]]:
         """What of these names in a directory is to be stored, and its facts; adds to `unread`."""
         try:
-            stats = [os.stat(name, dir_fd=fd, follow_symlinks=False) for name in names]
+            stats = [os.lstat(name, dir_fd=fd) for name in names]
         except OSError:
             names, stats = self._stat_each(path, fd, names, unread)
         if self._follow:
             stats = [self._followed(fd, name, found) for name, found in zip(names, stats, strict=True)]
-        if any(found.st_mode & 0o170000 == 0o140000 for found in stats):
+        if 0o140000 in {found.st_mode & 0o170000 for found in stats}:
             names, stats = self._without_sockets(path, names, stats)
         if self._choice is not None:
             names, stats = self._chosen(self._choice, Listing(path, fd, names, stats))
@@ -300,6 +300,17 @@ class SourceTree:
             return bool(listing.names or listing.unread)
         finally:
             os.close(listing.fd)
+
+
+def _sorted_names(fd: int) -> list[bytes]:
+    """The names in a directory in archive order. Many are encoded at once, and what has been encoded is let go."""
+    found = os.listdir(fd)
+    names: list[bytes] = []
+    while found:
+        names += os.fsencode("\0".join(found[-MANY:])).split(b"\0")
+        del found[-MANY:]
+    names.sort()
+    return names
 
 
 class AskedAgain(Sequence[os.stat_result]):

@@ -7,10 +7,10 @@ once, at the end, so that restoring a million files as an ordinary user gives on
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import Enum
 
 from twofold.errors import TwofoldError
+from twofold.model.value import value
 from twofold.monitor import Monitor
 
 
@@ -46,7 +46,7 @@ class DegradedKind(Enum):
     MOVED_DIRECTORY = "moved directory"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Degraded:
     """One kind of loss: how many entries, the first of them, and what the system said about it."""
 

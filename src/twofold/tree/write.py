@@ -12,13 +12,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from twofold.errors import UserError
 from twofold.model.entry import Entry, Kind
 from twofold.model.relpath import LONGEST_COMPONENT, fault_of, order_key
+from twofold.model.value import value
 from twofold.monitor import Monitor
 from twofold.tree.attributes import AttributeWriter, Birth, birth_of
 from twofold.tree.directories import Directory, DirectoryStack, Policy, open_below, open_up
@@ -44,7 +44,7 @@ FILE_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WriteOptions:
     """How to restore.
 
