@@ -18,6 +18,7 @@ HAS_DESCRIPTOR_PATHS = hasattr(os, "O_PATH") and os.path.isdir("/proc/self/fd")
 
 # lseek: behind the end or nothing more; not known to this file system.
 _NOTHING_THERE = frozenset({errno.ENXIO, errno.EINVAL, errno.EOPNOTSUPP})
+_LARGEST_KEPT = 16 << 20  # twice as much is kept
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 
 # ---- pipes and scratch files ----------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def list_xattrs(target: int | bytes, *, follow: bool = False) -> list[bytes]:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
             return []
         raise
-    return [os.fsencode(name) for name in names]
+    return [os.fsencode(name) for name in names] if names else []
 
 
 def get_xattr(target: int | bytes, name: bytes, *, follow: bool = False) -> bytes:
@@ -198,3 +199,17 @@ def usable_processors() -> int:
     """How many processors this process may run on; all that there are where the system does not say."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep up to 32 MiB that it has freed, instead of asking for each large block anew.
+
+    Where blocks of 1 MiB come and go, that saves 256 page faults a block. glibc's limits follow the largest block that
+    has been freed (mallopt(3), M_MMAP_THRESHOLD); this one is never touched, so it costs nothing. Elsewhere nothing
+    changes.
+    """
+    block = bytearray(_LARGEST_KEPT)
+    del block

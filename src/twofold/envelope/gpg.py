@@ -7,6 +7,7 @@ but only after gpg has read the whole file and vouched for it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from twofold.envelope import deflate, signing
@@ -20,7 +21,7 @@ from twofold.envelope.gpg_sealer import (
     UnsignedMessage,
     start_sealer,
 )
-from twofold.envelope.protocol import Buffer, Opened, Piece, Sealer
+from twofold.envelope.protocol import Buffer, Opened, Piece, Sealer, Slices
 from twofold.model.backup import Wrapping
 from twofold.system import scratch_name
 
@@ -44,11 +45,11 @@ class GpgEnvelope:
         self._ready: deque[GpgSealer] = deque()
         self._signer: signing.Signer | None = None
 
-    def compress(self, data: Buffer) -> Piece:
+    def compress(self, data: Buffer, bodies: Sequence[Slices] = ()) -> Piece:
         level = self._settings.level
         if self._settings.sign_key is not None:
             return signing.signed_piece(data, level)
-        return Piece(bytes(data) if level is None else deflate.deflated(data, level), len(data), 0)
+        return Piece(bytes(data) if level is None else deflate.deflated(data, level, bodies), len(data), 0)
 
     def worst_case(self, raw_size: int) -> int:
         if self._settings.sign_key is not None:

@@ -7,10 +7,10 @@ those on which the shape of our messages depends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from twofold.envelope import deflate
+from twofold.model.value import value
 
 IGNORE_MDC_ERROR: Final = "--ignore-mdc-error"
 
@@ -25,7 +25,7 @@ class Passphrases(Protocol):
         """The one of the secret key that signs; None when gpg has to do without."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GpgSettings:
     """How files are encrypted, signed and read again.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from isal import igzip_lib, isal_zlib
 
 from twofold.envelope import deflate
-from twofold.envelope.protocol import Buffer, Opened, Piece, Sealed, Sealer
+from twofold.envelope.protocol import Buffer, Opened, Piece, Sealed, Sealer, Slices
 from twofold.envelope.stored_file import StoredFile
 from twofold.envelope.streams import BLOCK, FileStream, Inflated, Stream
 from twofold.errors import CorruptStream
@@ -28,8 +29,8 @@ class GzipEnvelope:
     def __init__(self, level: int = deflate.DEFAULT_LEVEL) -> None:
         self._level = level
 
-    def compress(self, data: Buffer) -> Piece:
-        return Piece(deflate.deflated(data, self._level), len(data), isal_zlib.crc32(data))
+    def compress(self, data: Buffer, bodies: Sequence[Slices] = ()) -> Piece:
+        return Piece(deflate.deflated(data, self._level, bodies), len(data), isal_zlib.crc32(data))
 
     def worst_case(self, raw_size: int) -> int:
         return deflate.stored_size(raw_size)

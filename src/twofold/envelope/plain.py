@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from twofold.envelope.protocol import Buffer, Opened, Piece, Sealed, Sealer
+from twofold.envelope.protocol import Buffer, Opened, Piece, Sealed, Sealer, Slices
 from twofold.envelope.stored_file import StoredFile
 from twofold.envelope.streams import FileStream
 from twofold.model.backup import Wrapping
@@ -15,7 +16,7 @@ class PlainEnvelope:
 
     wrapping = Wrapping.PLAIN
 
-    def compress(self, data: Buffer) -> Piece:
+    def compress(self, data: Buffer, bodies: Sequence[Slices] = ()) -> Piece:
         return Piece(bytes(data), len(data), 0)
 
     def worst_case(self, raw_size: int) -> int:

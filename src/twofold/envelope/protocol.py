@@ -6,11 +6,14 @@ what the bytes mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from twofold.model.backup import Wrapping
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+Slices: TypeAlias = Sequence[tuple[int, int]]
+"""(offset, length) of what belongs together, in order."""
 
 
 class Piece(NamedTuple):
@@ -76,8 +79,11 @@ class Envelope(Protocol):
     def wrapping(self) -> Wrapping:
         """What names of files in this envelope end in."""
 
-    def compress(self, data: Buffer) -> Piece:
-        """Makes a piece; works without the interpreter lock. `data` may be used again as soon as it returns."""
+    def compress(self, data: Buffer, bodies: Sequence[Slices] = ()) -> Piece:
+        """Makes a piece; works without the interpreter lock. `data` may be used again as soon as it returns.
+
+        `bodies` tells of large contents in the data (`deflate.deflated`), for those who compress.
+        """
 
     def worst_case(self, raw_size: int) -> int:
         """The most bytes that `compress` makes of so many."""

@@ -6,13 +6,12 @@ not keep the rest from being restored. Writing gives headers as duplicity would,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
 from twofold.format.members import DELETED_ENTRY, FaultyPath, entry_of, path_of
 from twofold.format.records import CONTENT_PLACEHOLDER, CONTENT_VALUE_LENGTH, encode_content
-from twofold.format.tar_reader import TarMember, TarReader
+from twofold.format.tar_reader import TarMember
 from twofold.format.tar_writer import Metadata, header, metadata_of
 from twofold.model.entry import Entry, Kind
 from twofold.model.relpath import RelPath
@@ -59,15 +58,6 @@ _DELETED_METADATA = metadata_of(DELETED_ENTRY)
 _LONGEST_PART_NUMBER = 18
 
 _new = tuple.__new__  # makes a value in half the time
-
-
-def read_members(reader: TarReader) -> Iterator[DiffMember]:
-    """The members of one volume; the data of each is read from `reader` before the next is asked for.
-
-    Raises CorruptTar where the tar structure itself is damaged.
-    """
-    while (member := reader.next_member()) is not None:
-        yield _interpret(member)
 
 
 def member_header(
@@ -126,7 +116,8 @@ def _member_name(action: Action, path: bytes, kind: Kind, part: int | None) -> b
     return b"snapshot/" + path if action is _SNAPSHOT else b"diff/" + path
 
 
-def _interpret(member: TarMember) -> DiffMember:
+def interpret(member: TarMember) -> DiffMember:
+    """What a tar member of a volume says, whatever it is."""
     name, data_size = member.name, member.size
     word, slash, path = name.partition(b"/")
     known = _PREFIXES.get(word)

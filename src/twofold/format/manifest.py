@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from twofold.errors import CorruptManifest
+from twofold.model.value import value
 
 FORMAT_VERSION = 1
 LINES_PER_PIECE = 1000
@@ -30,7 +30,7 @@ class BlockPosition(NamedTuple):
     block: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeRecord:
     """What the manifest says of one volume: `hashes` as (name, hexadecimal) of the stored file, `size` its bytes."""
 
@@ -56,7 +56,7 @@ class FileChange(Enum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Manifest:
     """One set's manifest. `file_changes` is None where it is absent or was not asked for.
 

@@ -18,6 +18,7 @@ from twofold.model.relpath import fault_of
 
 LARGEST_ATTRIBUTES = 4 * 1024 * 1024
 LARGEST_HOLES = 1024 * 1024
+LARGEST_BLOCK = 2**31
 CONTENT_VALUE_LENGTH = 96
 DIGEST_LENGTH = 64
 
@@ -32,7 +33,6 @@ _FREQUENT = frozenset(
 )
 _UNKNOWN_DIGEST = b"0" * DIGEST_LENGTH
 _LARGEST_NUMBER = 2**63 - 1
-_LARGEST_BLOCK = 2**31
 _LARGEST_INODE = 2**64 - 1
 _LONGEST_STAT = 64
 _split_content = Struct("10sc20sc64s").unpack
@@ -189,7 +189,7 @@ def _decode_content(value: bytes) -> ContentRecord | None:
     length, size = int(block_len), int(size_digits)
     if not length and digest == _UNKNOWN_DIGEST:
         return None
-    if not 0 < length <= _LARGEST_BLOCK or size > _LARGEST_NUMBER:
+    if not 0 < length <= LARGEST_BLOCK or size > _LARGEST_NUMBER:
         raise ValueError(value)
     return ContentRecord(length, size, unhexlify(digest))
 

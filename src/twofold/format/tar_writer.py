@@ -19,10 +19,10 @@ from twofold.model.entry import Entry, Kind
 BLOCK = 512
 RECORD = 10240
 
-_NAME_LENGTH = 100
+NAME_LENGTH = 100
 _OWNER_NAME_LENGTH = 32
 _IDS_END = 8**7  # numbers from here on do not fit their field and go to an extended record
-_TIMES_END = 8**11
+TIMES_END = 8**11
 _SIZES_END = 8**11
 _NANOSECONDS = 1_000_000_000
 _ZEROS = bytes(RECORD)
@@ -59,7 +59,9 @@ class Metadata(NamedTuple):
     binary: bool
 
 
-class _Shared(NamedTuple):
+class Shared(NamedTuple):
+    """What the headers of all files of one kind, mode and owner have in common, as in `Metadata`."""
+
     owner: bytes
     tail: bytes
     total: int
@@ -71,16 +73,16 @@ def metadata_of(entry: Entry) -> Metadata:
     """Prepares the headers of a file. FormatError if its extended attributes are too large to be stored."""
     kind, mode, uid, gid, uname, gname, mtime_ns, mtime_exact = entry[:8]
     if kind is _REGULAR:
-        owner, tail, total, before, binary = _shared(b"0", mode, uid, gid, uname, gname)
+        owner, tail, total, before, binary = shared_fields(b"0", mode, uid, gid, uname, gname)
     elif kind is _DIRECTORY:
-        owner, tail, total, before, binary = _shared(b"5", mode, uid, gid, uname, gname)
+        owner, tail, total, before, binary = shared_fields(b"5", mode, uid, gid, uname, gname)
     else:
         owner, tail, total, before, binary = _encode_shared(
             _TYPES[kind], mode, uid, gid, uname, gname, entry.target, entry.device
         )
     seconds, nanoseconds = divmod(mtime_ns, _NANOSECONDS)
     after = b""
-    if not 0 <= seconds < _TIMES_END:
+    if not 0 <= seconds < TIMES_END:
         # A time before 1970 stops duplicity (section 13, row 6).
         after = b"" if seconds < 0 else format_record(b"mtime", format_time(mtime_ns))
         seconds = 0
@@ -107,13 +109,13 @@ def header(
     owner, mtime, tail, total, before, after, binary = metadata
     if bare:
         after = b""
-    if len(name) <= _NAME_LENGTH and name.isascii():
+    if len(name) <= NAME_LENGTH and name.isascii():
         records = before + after + extra
-        field = name.ljust(_NAME_LENGTH, b"\0")
+        field = name.ljust(NAME_LENGTH, b"\0")
     else:
         records = format_record(b"path", name) + before + after + extra
         binary = binary or not is_text(name)
-        field = _short_field(name, _NAME_LENGTH)
+        field = _short_field(name, NAME_LENGTH)
     if size >= _SIZES_END:
         place = len(records) - len(after) - len(extra)
         records = records[:place] + format_record(b"size", b"%d" % size) + records[place:]
@@ -126,12 +128,12 @@ def header(
         records = _BINARY + records
     length = len(records)
     padded = records.ljust(length + -length % BLOCK, b"\0")
-    return b"".join((_pax_header(length), padded, head, b"%06o\0 " % total, tail)), BLOCK + length
+    return b"".join((pax_header(length), padded, head, b"%06o\0 " % total, tail)), BLOCK + length
 
 
 def padding(size: int) -> bytes:
     """The zeros behind `size` bytes of data."""
-    return _ZEROS[: -size % BLOCK]
+    return _zeros(-size % BLOCK)
 
 
 def tail(length: int) -> bytes:
@@ -139,24 +141,30 @@ def tail(length: int) -> bytes:
     return _ZEROS[: RECORD - length % RECORD]
 
 
+@lru_cache(maxsize=BLOCK)
+def _zeros(count: int) -> bytes:
+    return _ZEROS[:count]
+
+
 @lru_cache(maxsize=1024)
-def _pax_header(length: int) -> bytes:
+def pax_header(length: int) -> bytes:
     """The block in front of extended records of `length` bytes together."""
-    head = b"%b%b%011o\0%011o\0" % (b"././@PaxHeader".ljust(_NAME_LENGTH, b"\0"), b"0000000\0" * 3, length, 0)
+    head = b"%b%b%011o\0%011o\0" % (b"././@PaxHeader".ljust(NAME_LENGTH, b"\0"), b"0000000\0" * 3, length, 0)
     end = (b"x".ljust(101, b"\0") + b"ustar\x0000").ljust(356, b"\0")
     return b"%b%06o\0 %b" % (head, sum(head) + _BLANK_CHECKSUM + sum(end), end)
 
 
 @lru_cache(maxsize=4096)
-def _shared(kind: bytes, mode: int, uid: int, gid: int, uname: bytes, gname: bytes) -> _Shared:
+def shared_fields(kind: bytes, mode: int, uid: int, gid: int, uname: bytes, gname: bytes) -> Shared:
+    """The same of a file that is neither link nor device."""
     return _encode_shared(kind, mode, uid, gid, uname, gname, b"", (0, 0))
 
 
 def _encode_shared(
     kind: bytes, mode: int, uid: int, gid: int, uname: bytes, gname: bytes, target: bytes, device: tuple[int, int]
-) -> _Shared:
+) -> Shared:
     texts = (
-        (b"linkpath", target, _NAME_LENGTH),
+        (b"linkpath", target, NAME_LENGTH),
         (b"uname", uname, _OWNER_NAME_LENGTH),
         (b"gname", gname, _OWNER_NAME_LENGTH),
     )
@@ -169,7 +177,7 @@ def _encode_shared(
     end = end.ljust(356, b"\0")
     owner = b"%07o\0%07o\0%07o\0" % (mode & 0o7777, uid if uid < _IDS_END else 0, gid if gid < _IDS_END else 0)
     records = b"".join([format_record(key, value) for key, value in recorded])
-    return _Shared(owner, end, sum(end) + _BLANK_CHECKSUM, records, binary)
+    return Shared(owner, end, sum(end) + _BLANK_CHECKSUM, records, binary)
 
 
 def _short_field(text: bytes, length: int) -> bytes:

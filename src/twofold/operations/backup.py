@@ -10,7 +10,6 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twofold.collection.chains import SignatureChain
@@ -20,6 +19,7 @@ from twofold.envelope.protocol import Opened
 from twofold.errors import NoSignatures, NoSpace, UserError
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName
 from twofold.model.times import Clock, SystemClock
+from twofold.model.value import field, replace, value
 from twofold.monitor import Monitor, Note, VolumeDone
 from twofold.operations.known_state import open_known_state, state_identity
 from twofold.pipeline.chunks import SLACK, ChunkBuilder, chunk_capacity
@@ -43,7 +43,7 @@ _WAIT: Final = 2
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupOptions:
     """How a backup is made. Sizes in bytes, times in seconds since 1970.
 
@@ -64,7 +64,7 @@ class BackupOptions:
     full_after: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupPlan:
     """A full backup (`chain` is None) or the next increment of a chain.
 
@@ -78,7 +78,7 @@ class BackupPlan:
     taken: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackupSummary:
     """What was done: times in seconds since 1970, `stored_bytes` of volumes at the target."""
 

@@ -8,7 +8,7 @@ from typing import Final
 from twofold.concurrency import Pool
 from twofold.format.manifest import BlockPosition
 from twofold.format.tar_writer import RECORD, padding, tail
-from twofold.pipeline.members import Chunk, Member
+from twofold.pipeline.members import Chunk, Member, PlainFile, SmallFile
 from twofold.pipeline.volumes import VolumeMeter
 
 LARGEST_CHUNK: Final = 1 << 20
@@ -97,6 +97,14 @@ class ChunkBuilder:
         chunk.used = end + len(rest)
         if member is not None:
             chunk.members.append(member)
+
+    def add_small(self, header: bytes, size: int, member: PlainFile | SmallFile, *, block_len: int) -> None:
+        """The same for a small file, which is to be signed with the others of the chunk."""
+        chunk = self.chunk
+        chunk.offsets.append(chunk.used + len(header))
+        chunk.sizes.append(size)
+        chunk.block_lens.append(block_len)
+        self.add(header, size, member)
 
     def _put(self, data: bytes) -> None:
         chunk = self.chunk

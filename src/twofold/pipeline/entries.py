@@ -40,8 +40,9 @@ class EntryMaker:
     def __init__(self, source: SourceTree, *, began_ns: int) -> None:
         """`began_ns` is when the backup began: what was modified later may change again without a trace."""
         self._source = source
-        self._owners = Owners()
+        self.owners = Owners()
         self._began_ns = began_ns
+        self.settled_ns = began_ns - _COARSE_TICK  # what is older cannot change unseen
         # Names of one inode, by (device, inode): memory grows with the hard-linked files only, and entries go when
         # the last name has been met.
         self._groups: dict[tuple[int, int], tuple[bytes, int]] = {}
@@ -53,7 +54,7 @@ class EntryMaker:
             raise OSError(0, "It has become another type of file while the backup ran")
         if found.st_mtime_ns != work.stats[at].st_mtime_ns or found.st_ctime_ns != work.stats[at].st_ctime_ns:
             work.refresh(at, found)
-        if self._may_change_unseen(found):
+        if self.may_change_unseen(found):
             work.distrust(at)
         xattrs = self._storable(path, read_xattrs(descriptor))
         holes = holes_of(descriptor, found.st_size, blocks=found.st_blocks) if found.st_size else ()
@@ -62,8 +63,8 @@ class EntryMaker:
             found.st_mode & 0o7777,
             found.st_uid,
             found.st_gid,
-            self._owners.user_name(found.st_uid),
-            self._owners.group_name(found.st_gid),
+            self.owners.user_name(found.st_uid),
+            self.owners.group_name(found.st_gid),
             found.st_mtime_ns,
             True,
             found.st_size,
@@ -82,7 +83,7 @@ class EntryMaker:
         found = _facts_of_other(work, at)
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         target = os.readlink(work.names[at], dir_fd=work.fd) if kind is Kind.SYMLINK else b""
-        if self._may_change_unseen(found):
+        if self.may_change_unseen(found):
             work.distrust(at)
         try:
             xattrs = self._storable(path, self._xattrs_of_other(work, at))
@@ -97,8 +98,8 @@ class EntryMaker:
             found.st_mode & 0o7777,
             found.st_uid,
             found.st_gid,
-            self._owners.user_name(found.st_uid),
-            self._owners.group_name(found.st_gid),
+            self.owners.user_name(found.st_uid),
+            self.owners.group_name(found.st_gid),
             found.st_mtime_ns,
             True,
             None,
@@ -157,7 +158,7 @@ class EntryMaker:
             return False
         if entry.mtime_exact and self._xattrs_of_other(work, at) != entry.xattrs:
             return False
-        if self._may_change_unseen(found):
+        if self.may_change_unseen(found):
             work.distrust(at)
         return True
 
@@ -174,7 +175,7 @@ class EntryMaker:
             return False
         if found.st_nlink > 1:
             self.links_to(found, path)
-        if self._may_change_unseen(found):
+        if self.may_change_unseen(found):
             work.distrust(at)
         return True
 
@@ -198,7 +199,8 @@ class EntryMaker:
         builder.finish()
         return builder.take() == known.signature
 
-    def _may_change_unseen(self, found: os.stat_result) -> bool:
+    def may_change_unseen(self, found: os.stat_result) -> bool:
+        """Whether a file has been changed so late that a change to come might leave its times as they are."""
         tick = _FINE_TICK if found.st_ctime_ns % 1_000_000 else _COARSE_TICK
         return max(found.st_ctime_ns, found.st_mtime_ns) > self._began_ns - tick
 

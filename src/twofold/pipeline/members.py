@@ -16,7 +16,7 @@ from twofold.rsync import SignatureMaker
 
 
 class SmallFile(NamedTuple):
-    """A whole regular file of `size` bytes at `data_at` in the buffer; its digest's hex digits go to `digest_at`.
+    """A whole regular file of less than a part; its digest's hex digits go to `digest_at` in the buffer.
 
     `known` says that the chain holds it already, with another content or other metadata.
     """
@@ -26,11 +26,20 @@ class SmallFile(NamedTuple):
     metadata: Metadata
     work: Work
     at: int
-    block_len: int
-    data_at: int
-    size: int
     digest_at: int
     known: bool
+
+
+class PlainFile(NamedTuple):
+    """A small file that needs nothing but the usual headers, which are there but for the digest (plain_headers.py)."""
+
+    path: bytes
+    work: Work
+    at: int
+    digest_at: int
+    front: bytes
+    back: bytes
+    signature_size: int
 
 
 class LargeFile:
@@ -100,13 +109,21 @@ class KeptDirectory(NamedTuple):
     offset: int
 
 
-Member: TypeAlias = SmallFile | LargeData | SignedFile | OtherFile | RemovedFile | FinishedDirectory | KeptDirectory
+Member: TypeAlias = (
+    PlainFile | SmallFile | LargeData | SignedFile | OtherFile | RemovedFile | FinishedDirectory | KeptDirectory
+)
 
 
 class Chunk:
-    """A filled buffer: the first `used` bytes are tar, of volume `volume`."""
+    """A filled buffer: the first `used` bytes are tar, of volume `volume`.
 
-    __slots__ = ("buffer", "ends_volume", "first", "last", "members", "number", "read_bytes", "used", "volume")
+    Of each small file, plain or not, in the order of the members: `offsets` of the data, `sizes`, `block_lens`.
+    """
+
+    __slots__ = (
+        *("block_lens", "buffer", "ends_volume", "first", "last", "members", "number", "offsets", "read_bytes"),
+        *("sizes", "used", "volume"),
+    )
 
     def __init__(self, number: int, volume: int, buffer: bytearray) -> None:
         self.number = number
@@ -114,6 +131,9 @@ class Chunk:
         self.buffer = buffer
         self.used = 0
         self.members: list[Member] = []
+        self.offsets: list[int] = []
+        self.sizes: list[int] = []
+        self.block_lens: list[int] = []
         self.first: BlockPosition | None = None
         self.last: BlockPosition | None = None
         self.ends_volume = False

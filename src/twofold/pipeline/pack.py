@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Final
 
 from twofold import rsync
@@ -20,6 +19,7 @@ from twofold.format.difftar import PART_SIZE, Action, content_header, deleted_he
 from twofold.format.records import encode_holes
 from twofold.format.tar_writer import metadata_of
 from twofold.model.entry import ContentRecord, Entry, Kind
+from twofold.model.value import value
 from twofold.monitor import FileStored, Monitor, Problem
 from twofold.pipeline.blocks import STRONG_LENGTH, block_length
 from twofold.pipeline.chunks import ChunkBuilder
@@ -38,6 +38,7 @@ from twofold.pipeline.members import (
     SmallFile,
 )
 from twofold.pipeline.parts import DeltaSource, FilePieces, pending_content
+from twofold.pipeline.plain import PlainFiles
 from twofold.pipeline.tally import Tally
 from twofold.tree.scan import SourceTree
 
@@ -50,7 +51,7 @@ _ROOM: Final = _LONGEST_HEADER + PART_SIZE + 512
 _KIND: Final = rsync.SignatureKind.BLAKE2_RABIN_KARP
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PackOptions:
     """`largest_block` limits the block length of signatures, 0 for none; `detailed` reports every entry stored.
 
@@ -82,14 +83,14 @@ class Packer:
         self._options = options
         self._monitor = monitor
         self.tally = Tally()
+        self._plain = PlainFiles(source, builder, entries, self.tally, largest_block=options.largest_block, room=_ROOM)
 
     def chunks(self, steps: Generator[Step, None, None]) -> Iterator[Chunk]:
         """All chunks of the backup, the last one closing the last volume. Closes `steps`, and with it directories."""
         with closing(steps):
             for step in steps:
                 if type(step) is Store:
-                    for at in step.indexes:
-                        yield from self._store(step.work, at)
+                    yield from self._store_run(step.work, step.indexes)
                 elif type(step) is Same:
                     self.tally.same(step.entries, step.size)
                 else:
@@ -111,6 +112,18 @@ class Packer:
                 yield from self._builder.note(KeptDirectory(step.work, step.at, step.offset), 1)
 
     # ---- entries -----------------------------------------------------------------------------------------------------
+
+    def _store_run(self, work: Work, indexes: Sequence[int]) -> Iterator[Chunk]:
+        """New entries: ordinary files by themselves, the others one by one between them."""
+        position = 0
+        while position < len(indexes):
+            stopped = self._plain.store(work, indexes, position)
+            if self._options.detailed:
+                for at in indexes[position:stopped]:
+                    self._stored(work.prefix + work.names[at], "new")
+            if stopped < len(indexes):
+                yield from self._store(work, indexes[stopped])
+            position = stopped + 1
 
     def _store(self, work: Work, at: int) -> Iterator[Chunk]:
         path = work.prefix + work.names[at]
@@ -168,11 +181,8 @@ class Packer:
                 start = builder.chunk.used
             data_at = start + len(header)
             builder.view[data_at : data_at + count] = data
-        builder.add(
-            header,
-            count,
-            SmallFile(path, entry, metadata, work, at, block_len, data_at, count, start + value_at + 32, known),
-        )
+        member = SmallFile(path, entry, metadata, work, at, start + value_at + 32, known)
+        builder.add_small(header, count, member, block_len=block_len)
         builder.place(path, None)
         self.tally.raw_delta += count
 

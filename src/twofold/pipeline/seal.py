@@ -12,9 +12,11 @@ from twofold import system
 from twofold.concurrency import Crew, Ledger, Pool, Task, spawn
 from twofold.envelope.protocol import Envelope, Piece, Sealed, Sealer
 from twofold.format.manifest import BlockPosition, VolumeRecord
-from twofold.pipeline.members import Chunk
+from twofold.pipeline.members import Chunk, LargeData
 
 _FINISHING: Final = 2
+# Takes longer to fill than a gpg takes to derive its key.
+_AHEAD: Final = 32 << 20
 _NOTHING: Final = Piece(b"", 0, 0)
 
 
@@ -48,7 +50,7 @@ def press(
         if not chunk.used:
             return Pressed(chunk, _NOTHING)  # it only carried what the state file will have
         view = memoryview(chunk.buffer)[: chunk.used]
-        piece = envelope.compress(view)
+        piece = envelope.compress(view, _bodies(chunk))
         view.release()
         ledger.report(chunk.number, len(piece.data))
         return Pressed(chunk, piece)
@@ -76,7 +78,7 @@ class VolumeSealer:
         self._directory = directory
         self._pool = pool
         self._explain = explain
-        self._ready_at = volume_size // 2
+        self._ready_at = next_wanted_at(volume_size)
         self._written = 0
         self._sealer: Sealer | None = None
         self._open: list[Sealer] = []
@@ -152,6 +154,17 @@ class VolumeSealer:
         if before < self._ready_at <= self._written:
             self._envelope.prepare(1, self._directory())
         self._pool.give(chunk.buffer)
+
+
+def next_wanted_at(volume_size: int) -> int:
+    """How full a volume is when the next one is made ready: as late as will do, for it may turn out to be the last."""
+    return max(volume_size // 2, volume_size - _AHEAD)
+
+
+def _bodies(chunk: Chunk) -> list[list[tuple[int, int]]]:
+    """Where the contents of large files lie in the chunk."""
+    large = [member for member in chunk.members if type(member) is LargeData]
+    return [list(zip(member.offsets, member.lengths, strict=True)) for member in large]
 
 
 def _completion(number: int, first: BlockPosition, last: BlockPosition, read_bytes: int) -> Callable[[Sealed], Volume]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from twofold import system
@@ -70,10 +70,12 @@ class ChangeList:
         self._wanted = wanted
         self._count = 0
 
-    def add(self, change: FileChange, path: bytes) -> None:
+    def add(self, change: FileChange, paths: Sequence[bytes]) -> None:
+        """The next files, in archive order, all of which have undergone the same."""
         if self._wanted and self._file is not None:
-            self._file.write(b"%b%b\0" % (_WORDS[change], path))
-            self._count += 1
+            word = _WORDS[change]
+            self._file.write(b"".join([b"%b%b\0" % (word, path) for path in paths]))
+            self._count += len(paths)
 
     def lines(self) -> Iterator[bytes]:
         """The list as the manifest has it."""

@@ -6,12 +6,14 @@ records of the state file are completed here too, since only here is it known wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final, cast
 
 from twofold import rsync
 from twofold.format import sigtar
 from twofold.format.manifest import FileChange
+from twofold.format.plain_headers import PLAIN_HEADER
 from twofold.format.tar_writer import Metadata, padding, tail
 from twofold.model.entry import ContentRecord, Entry
 from twofold.pipeline.blocks import STRONG_LENGTH
@@ -24,15 +26,36 @@ from twofold.pipeline.members import (
     LargeFile,
     Member,
     OtherFile,
+    PlainFile,
     RemovedFile,
     SignedFile,
     SmallFile,
 )
+from twofold.pipeline.plain import signature_size
 
 _KIND: Final = rsync.SignatureKind.BLAKE2_RABIN_KARP
 _PIECE: Final = 1 << 20
-_HEADER: Final = 12
-_BLOCK_SUMS: Final = 4 + STRONG_LENGTH
+
+
+class _Sums:
+    """What the kernel says of the small files of a chunk, taken one after another."""
+
+    __slots__ = ("digits", "hashes", "number", "signature_at", "signatures")
+
+    def __init__(self, signatures: bytes, hashes: bytes) -> None:
+        self.signatures = signatures
+        self.hashes = hashes
+        self.digits = hashes.hex().encode()
+        self.number = 0
+        self.signature_at = 0
+
+    def take(self, size: int) -> tuple[bytes, bytes]:
+        """The next file's signature of that size, and its content hash."""
+        signature = self.signatures[self.signature_at : self.signature_at + size]
+        digest = self.hashes[32 * self.number : 32 * self.number + 32]
+        self.signature_at += size
+        self.number += 1
+        return signature, digest
 
 
 class Signer:
@@ -45,16 +68,18 @@ class Signer:
         *,
         set_number: int,
         known: KnownTree | None,
-        changes: Callable[[FileChange, bytes], None],
+        changes: Callable[[FileChange, Sequence[bytes]], None],
     ) -> None:
         """`sink` takes the signature tar in pieces of about a MiB; `set_number` counts the sets of the chain from 0.
 
-        `changes` is told of every regular file that was stored or has gone, in archive order.
+        `changes` is told of the regular files that were stored or have gone, in archive order.
         """
         self._sink = sink
         self._changes = changes
         self._state = state
         self._set_number = set_number
+        self._base = location(set_number, 0)
+        self._new: list[bytes] = []
         self._known = known
         self._pieces: list[bytes] = []
         self._pending = 0
@@ -71,34 +96,65 @@ class Signer:
         self._flush()
 
     def _sign_chunk(self, chunk: Chunk) -> None:
-        small = [member for member in chunk.members if type(member) is SmallFile]
         signatures, hashes = b"", b""
-        if small:
+        if chunk.offsets:
             signatures, hashes = rsync.sign_many(
-                chunk.buffer,
-                [member.data_at for member in small],
-                [member.size for member in small],
-                [member.block_len for member in small],
-                _KIND,
-                STRONG_LENGTH,
+                chunk.buffer, chunk.offsets, chunk.sizes, chunk.block_lens, _KIND, STRONG_LENGTH
             )
-        signature_at = number = 0
-        for member in chunk.members:
-            if type(member) is SmallFile:
-                length = _HEADER + -(-member.size // member.block_len) * _BLOCK_SUMS
-                digest = hashes[32 * number : 32 * number + 32]
-                self._small(chunk, member, signatures[signature_at : signature_at + length], digest)
-                signature_at += length
-                number += 1
-            else:
-                self._other(chunk, member)
+        sums = _Sums(signatures, hashes)
+        # NB: ordinary files come in long runs, and a call for each would take half of this thread's time.
+        for kind, members in groupby(chunk.members, type):
+            if kind is PlainFile:
+                self._plain(chunk, cast("Iterator[PlainFile]", members), sums)
+                continue
+            for member in members:
+                if type(member) is SmallFile:
+                    self._small(chunk, member, sums)
+                else:
+                    self._other(chunk, member)
+        self._tell_new()
 
-    def _small(self, chunk: Chunk, member: SmallFile, signature: bytes, digest: bytes) -> None:
+    def _plain(self, chunk: Chunk, members: Iterator[PlainFile], sums: _Sums) -> None:
+        buffer, signatures, digits, position = chunk.buffer, sums.signatures, sums.digits, sums.signature_at
+        pieces, new, start, base = self._pieces, self._new, self._offset, self._base
+        digit = 64 * sums.number
+        offset = start
+        for path, work, at, digest_at, front, back, size in members:
+            buffer[digest_at : digest_at + 64] = digest = digits[digit : digit + 64]
+            work.locations[at] = base | offset
+            rest = padding(size)
+            pieces += (front, digest, back, signatures[position : position + size], rest)
+            offset += PLAIN_HEADER + size + len(rest)
+            position += size
+            digit += 64
+            new.append(path)
+        sums.number, sums.signature_at = digit // 64, position
+        self._offset = offset
+        self._pending += offset - start
+        if self._pending >= _PIECE:
+            self._flush()
+
+    def _small(self, chunk: Chunk, member: SmallFile, sums: _Sums) -> None:
+        size, block_len = chunk.sizes[sums.number], chunk.block_lens[sums.number]
+        signature, digest = sums.take(signature_size(size, block_len))
         chunk.buffer[member.digest_at : member.digest_at + 64] = digest.hex().encode()
-        entry = member.entry._replace(content=ContentRecord(member.block_len, member.size, digest))
+        content = ContentRecord(block_len, size, digest)
+        entry = member.entry._replace(content=content)
         self._file(member.path, entry, member.metadata, (signature,))
         member.work.locations[member.at] = location(self._set_number, self._last_start)
-        self._changes(FileChange.CHANGED if member.known else FileChange.NEW, member.path)
+        if member.known:
+            self._tell(FileChange.CHANGED, member.path)
+        else:
+            self._new.append(member.path)
+
+    def _tell(self, change: FileChange, path: bytes) -> None:
+        self._tell_new()
+        self._changes(change, (path,))
+
+    def _tell_new(self) -> None:
+        if self._new:
+            self._changes(FileChange.NEW, self._new)
+            self._new = []
 
     def _other(self, chunk: Chunk, member: Member) -> None:
         match member:
@@ -110,17 +166,17 @@ class Signer:
             case SignedFile():
                 self._file(member.path, member.entry, member.metadata, member.signature)
                 member.work.locations[member.at] = location(self._set_number, self._last_start)
-                self._changes(FileChange.CHANGED, member.path)
+                self._tell(FileChange.CHANGED, member.path)
             case RemovedFile():
                 self._append(sigtar.deleted_header(member.path))
                 if member.regular:
-                    self._changes(FileChange.DELETED, member.path)
+                    self._tell(FileChange.DELETED, member.path)
             case FinishedDirectory():
                 self._leave(member)
             case KeptDirectory():
                 if self._known is not None:
                     member.work.children[member.at] = copy_subtree(self._known, member.offset, self._state)
-            case SmallFile():
+            case PlainFile() | SmallFile():
                 raise AssertionError("small files are signed together")
 
     def _large(self, chunk: Chunk, member: LargeData) -> None:
@@ -139,7 +195,7 @@ class Signer:
     def _finish_large(self, file: LargeFile, entry: Entry, signature: bytes) -> None:
         self._file(file.path, entry, file.metadata, (signature,))
         file.work.locations[file.at] = location(self._set_number, self._last_start)
-        self._changes(FileChange.NEW, file.path)
+        self._new.append(file.path)
 
     def _file(self, path: bytes, entry: Entry, metadata: Metadata, signature: tuple[bytes, ...]) -> None:
         size = sum(map(len, signature))

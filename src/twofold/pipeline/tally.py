@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from twofold.model.value import record
 
 
-@dataclass(slots=True)
+@record
 class Tally:
     """Counts entries and bytes while the packing stage works; sizes in bytes."""
 
@@ -24,11 +24,11 @@ class Tally:
         """Entries that stand in this backup."""
         return self.new_files + self.changed_files + self.deleted
 
-    def new(self, size: int) -> None:
-        """An entry was stored whole."""
-        self.source_files += 1
+    def new(self, size: int, *, files: int = 1) -> None:
+        """An entry was stored whole, or so many of that size together."""
+        self.source_files += files
         self.source_bytes += size
-        self.new_files += 1
+        self.new_files += files
         self.new_bytes += size
 
     def changed(self, size: int) -> None:
