@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from twofold.collection.sets import BackupSet
 from twofold.errors import CorruptManifest, EnvelopeError, NotFound
+from twofold.model.value import value
 from twofold.repository.manifests import load_cached_manifest
 from twofold.repository.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeFault:
     """A volume that a set's manifest lists and that is missing, or has another size than it was stored with."""
 

@@ -10,7 +10,6 @@ from twofold.collection.chains import SignatureChain
 from twofold.envelope.protocol import Opened
 from twofold.model.backup import SetId
 from twofold.monitor import Monitor
-from twofold.pipeline.basis import rebuild_state
 from twofold.pipeline.known import DamagedState, Identity, KnownTree
 from twofold.repository.repository import Repository
 
@@ -20,17 +19,30 @@ def open_known_state(
 ) -> KnownTree:
     """The state at the end of the chain. Raises what reading the signature files raises."""
     identity = state_identity(repository, chain, None)
-    path = repository.archive_dir.state_path
-    try:
+    known = _stored_state(repository, identity)
+    if known is None:
+        from twofold.pipeline.basis import rebuild_state
+
+        path = repository.archive_dir.state_path
+        rebuild_state(path, openers, identity, monitor=monitor)
         known = KnownTree(path)
+    return known
+
+
+def find_known_state(repository: Repository, chain: SignatureChain) -> KnownTree | None:
+    """The state at the end of the chain, if there is a state file that belongs to it."""
+    return _stored_state(repository, state_identity(repository, chain, None))
+
+
+def _stored_state(repository: Repository, identity: Identity) -> KnownTree | None:
+    try:
+        known = KnownTree(repository.archive_dir.state_path)
     except DamagedState:
-        known = None
-    if known is not None:
-        if known.identity == identity:
-            return known
-        known.close()
-    rebuild_state(path, openers, identity, monitor=monitor)
-    return KnownTree(path)
+        return None
+    if known.identity == identity:
+        return known
+    known.close()
+    return None
 
 
 def state_identity(repository: Repository, chain: SignatureChain | None, added: SetId | None) -> Identity:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet, FoundFile
 from twofold.model.backup import SetKind
+from twofold.model.value import value
 from twofold.monitor import Monitor, Note
 from twofold.repository.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnfinishedPlan:
     """A set that never became whole: what of it is deleted at the target and in the archive directory, in order."""
 

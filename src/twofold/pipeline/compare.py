@@ -10,32 +10,25 @@ import os
 import stat
 from array import array
 from collections.abc import Generator, Iterator, Sequence
-from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from twofold.model.relpath import join
+from twofold.pipeline.judge import Verdict, judge
 from twofold.pipeline.known import (
     CTIME,
     FIELDS,
-    GID,
     MODE,
-    MTIME,
     NOWHERE,
     SIZE,
-    UID,
-    UNKNOWN,
+    TYPE,
     KnownDirectory,
     KnownTree,
+    join_names,
     pack_stats,
-    split_location,
     subtree_entries,
 )
+from twofold.pipeline.known_directories import Unchanged, find_unchanged, known_parts
 from twofold.tree.scan import AskedAgain, CompactStats, Listing, SourceTree
-
-_TYPE: Final = 0o170000
-_SECOND: Final = 1_000_000_000
-# duplicity rounds the time up where a double cannot hold it (docs/format.md section 5.3).
-_DOUBLE_SLACK: Final = 120
 
 
 class Work:
@@ -64,14 +57,14 @@ class Work:
     def record(self) -> KnownDirectory:
         """What the state file keeps: without entries marked absent, adopted ones in their places."""
         if len(self.names) == self._listed and 0 not in self.packed[MODE::FIELDS]:
-            return KnownDirectory(b"\0".join(self.names), self.packed, self.locations, self.children)
+            return KnownDirectory(join_names(self.names), self.packed, self.locations, self.children)
         kept = [index for index in range(len(self.names)) if self.packed[index * FIELDS + MODE]]
         kept.sort(key=self.names.__getitem__)
         packed = array("q")
         for index in kept:
             packed.extend(self.packed[index * FIELDS : (index + 1) * FIELDS])
         return KnownDirectory(
-            b"\0".join([self.names[index] for index in kept]),
+            join_names([self.names[index] for index in kept]),
             packed,
             array("Q", [self.locations[index] for index in kept]),
             array("Q", [self.children[index] for index in kept]),
@@ -185,12 +178,6 @@ class _Descend(NamedTuple):
 Step = Store | Change | Check | Gone | Same | Keep | Leave
 
 
-class _Verdict(Enum):
-    SAME = auto()
-    CHANGED = auto()
-    CHECK = auto()
-
-
 def compare(source: SourceTree, known: KnownTree | None) -> Generator[Step, None, None]:
     """Every difference between the source and what is known, in archive order (everything is new without `known`).
 
@@ -214,6 +201,30 @@ def compare(source: SourceTree, known: KnownTree | None) -> Generator[Step, None
         walker.close()
         while stack:
             stack.pop().close()  # type: ignore[attr-defined]
+
+
+class _Cursor:
+    """Goes through the known entries of a directory; `name` is None behind the last one."""
+
+    __slots__ = ("_names", "_parts", "known", "name", "position")
+
+    def __init__(self, parts: Iterator[KnownDirectory]) -> None:
+        self._parts = parts
+        self.known = next(parts)
+        self._names = self.known.name_list()
+        self.position = -1
+        self.name: bytes | None = None
+        self.step()
+
+    def step(self) -> None:
+        self.position += 1
+        if self.position == len(self._names):
+            part = next(self._parts, None)
+            if part is None:
+                self.name = None
+                return
+            self.known, self._names, self.position = part, part.name_list(), 0
+        self.name = self._names[self.position]
 
 
 class _Walker:
@@ -247,7 +258,7 @@ class _Walker:
             yield Store(work, (0,))
         else:
             yield from self._judged(work, 0, known, 0)
-            if known.stats[MODE] & _TYPE == stat.S_IFDIR:
+            if known.stats[MODE] & TYPE == stat.S_IFDIR:
                 offset = known.children[0]
                 if inside is None and offset and self._known is not None:
                     yield from (Gone(*each) for each in subtree_entries(self._known, offset, b""))
@@ -263,12 +274,11 @@ class _Walker:
             if not offset or self._known is None:
                 yield from self._all_new(work)
             else:
-                known = self._known.directory(offset)
-                if known.stats == work.packed and known.names == b"\0".join(work.names):
-                    yield from self._all_same(work, known)
+                unchanged = find_unchanged(self._known, offset, work.names, packed=work.packed)
+                if unchanged is not None:
+                    yield from self._all_same(work, unchanged)
                 else:
-                    yield from self._merge(work, known)
-                del known
+                    yield from self._merge(work, _Cursor(known_parts(self._known, offset)))
             work.let_go()
             yield Leave(work)
         finally:
@@ -277,7 +287,7 @@ class _Walker:
     def _all_new(self, work: Work) -> Iterator[Step | _Descend]:
         run: list[int] = []
         for index, mode in enumerate(work.packed[MODE::FIELDS]):
-            if mode & _TYPE != stat.S_IFDIR:
+            if mode & TYPE != stat.S_IFDIR:
                 run.append(index)
                 continue
             inside = self._enter(work, index)
@@ -291,29 +301,29 @@ class _Walker:
         if run:
             yield Store(work, run)
 
-    def _all_same(self, work: Work, known: KnownDirectory) -> Iterator[Step | _Descend]:
-        work.locations = known.locations
-        yield Same(len(work.names), sum(known.stats[SIZE::FIELDS]))
-        for index, mode in enumerate(known.stats[MODE::FIELDS]):
-            if mode & _TYPE == stat.S_IFDIR:
+    def _all_same(self, work: Work, unchanged: Unchanged) -> Iterator[Step | _Descend]:
+        work.locations, children = unchanged
+        yield Same(len(work.names), sum(work.packed[SIZE::FIELDS]))
+        for index, mode in enumerate(work.packed[MODE::FIELDS]):
+            if mode & TYPE == stat.S_IFDIR:
                 inside = self._enter(work, index)
                 if inside is not None:
-                    yield _Descend(work, index, inside, known.children[index])
-                elif known.children[index]:
-                    yield Keep(work, index, known.children[index])
+                    yield _Descend(work, index, inside, children[index])
+                elif children[index]:
+                    yield Keep(work, index, children[index])
 
-    def _merge(self, work: Work, known: KnownDirectory) -> Iterator[Step | _Descend]:
-        old_names = known.name_list()
-        position = 0
+    def _merge(self, work: Work, old: _Cursor) -> Iterator[Step | _Descend]:
         for index, name in enumerate(list(work.names)):
-            while position < len(old_names) and old_names[position] < name:
-                yield from self._gone(work, known, position, old_names[position])
-                position += 1
-            there = position < len(old_names) and old_names[position] == name
-            yield from self._entry(work, index, known if there else None, position)
-            position += there
-        for rest in range(position, len(old_names)):
-            yield from self._gone(work, known, rest, old_names[rest])
+            while old.name is not None and old.name < name:
+                yield from self._gone(work, old.known, old.position, old.name)
+                old.step()
+            there = old.name == name
+            yield from self._entry(work, index, old.known if there else None, old.position)
+            if there:
+                old.step()
+        while old.name is not None:
+            yield from self._gone(work, old.known, old.position, old.name)
+            old.step()
 
     def _gone(self, work: Work, known: KnownDirectory, position: int, name: bytes) -> Iterator[Step]:
         if work.listing is not None and name in work.listing.unread:
@@ -328,7 +338,7 @@ class _Walker:
             yield from (Gone(*each) for each in subtree_entries(self._known, known.children[position], path))
 
     def _entry(self, work: Work, index: int, known: KnownDirectory | None, position: int) -> Iterator[Step | _Descend]:
-        directory = work.packed[index * FIELDS + MODE] & _TYPE == stat.S_IFDIR
+        directory = work.packed[index * FIELDS + MODE] & TYPE == stat.S_IFDIR
         inside = self._enter(work, index) if directory else None
         offset = known.children[position] if known is not None else 0
         if directory and inside is None:
@@ -345,7 +355,7 @@ class _Walker:
             yield from self._judged(work, index, known, position)
         if inside is not None:
             yield _Descend(work, index, inside, offset)
-        elif offset and work.packed[index * FIELDS + MODE] & _TYPE == stat.S_IFDIR:
+        elif offset and work.packed[index * FIELDS + MODE] & TYPE == stat.S_IFDIR:
             yield Keep(work, index, offset)  # what has taken its place could not be read: all stays as it was
         elif offset and self._known is not None:
             path = join(work.path, work.names[index])
@@ -353,47 +363,14 @@ class _Walker:
 
     def _judged(self, work: Work, index: int, known: KnownDirectory, position: int) -> Iterator[Step]:
         where = known.locations[position]
-        match self._judge(work, index, known, position):
-            case _Verdict.SAME:
-                work.locations[index] = where
-                yield Same(1, work.packed[index * FIELDS + SIZE])
-            case _Verdict.CHANGED:
-                replaced = (known.stats[position * FIELDS + MODE] ^ work.packed[index * FIELDS + MODE]) & _TYPE
-                yield Change(work, index, NOWHERE if replaced else where, known, position)
-            case _Verdict.CHECK:
-                yield Check(work, index, where, known, position)
-
-    def _judge(self, work: Work, index: int, known: KnownDirectory, position: int) -> _Verdict:
         old = known.stats[position * FIELDS : (position + 1) * FIELDS]
         new = work.packed[index * FIELDS : (index + 1) * FIELDS]
-        if old[MODE] & _TYPE != new[MODE] & _TYPE:
-            return _Verdict.CHANGED
-        if old[SIZE] == UNKNOWN:
-            return self._judge_by_seconds(old, new, known.locations[position])
-        directory = old[MODE] & _TYPE == stat.S_IFDIR
-        if old[:SIZE] != new[:SIZE] or old[MTIME] != new[MTIME] or (old[SIZE] != new[SIZE] and not directory):
-            return _Verdict.CHANGED
-        if old[CTIME] == new[CTIME]:
-            return _Verdict.SAME  # the inode may differ: a moved disk is no change
-        return _Verdict.CHECK
-
-    def _judge_by_seconds(self, old: array[int], new: array[int], where: int) -> _Verdict:
-        """What duplicity wrote says less: neither size nor fractions nor ctime (docs/format.md section 5.3)."""
-        if old[MODE] != new[MODE] or old[UID] != new[UID] or old[GID] != new[GID]:
-            return _Verdict.CHANGED
-        kind = new[MODE] & _TYPE
-        if kind in (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK):
-            return _Verdict.CHECK
-        seconds = new[MTIME] // _SECOND
-        same = old[MTIME] == seconds * _SECOND or (
-            old[MTIME] == (seconds + 1) * _SECOND and new[MTIME] % _SECOND >= _SECOND - _DOUBLE_SLACK
-        )
-        if not same and not (old[MTIME] <= 0 and new[MTIME] <= 0):
-            return _Verdict.CHANGED
-        if kind == stat.S_IFREG and where != NOWHERE:
-            # An old mtime can be put back after a change; the change time cannot. What was touched since that backup
-            # began is compared by content.
-            began = self._set_times[split_location(where)[0]]
-            if max(seconds, new[CTIME] // _SECOND) >= began:
-                return _Verdict.CHECK
-        return _Verdict.SAME
+        match judge(old, new, where, self._set_times):
+            case Verdict.SAME:
+                work.locations[index] = where
+                yield Same(1, work.packed[index * FIELDS + SIZE])
+            case Verdict.CHANGED:
+                replaced = (old[MODE] ^ new[MODE]) & TYPE
+                yield Change(work, index, NOWHERE if replaced else where, known, position)
+            case Verdict.CHECK:
+                yield Check(work, index, where, known, position)

@@ -13,7 +13,6 @@ little-endian (docs/design.md, "The state file"):
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 import struct
@@ -21,8 +20,10 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from twofold.model.entry import Kind
+from twofold.model.value import value
 
 MAGIC: Final = b"twofold state 2\n"
 FIELDS: Final = 7
@@ -30,10 +31,21 @@ MODE, UID, GID, SIZE, MTIME, CTIME, INODE = range(FIELDS)
 UNKNOWN: Final = -1
 NOWHERE: Final = (1 << 64) - 1
 OFFSET_BITS: Final = 44
+KINDS: Final = {
+    stat.S_IFREG: Kind.REGULAR,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFCHR: Kind.CHARACTER_DEVICE,
+    stat.S_IFBLK: Kind.BLOCK_DEVICE,
+}
+TYPE: Final = 0o170000
 _HEADER: Final = struct.Struct("<IIIQ")
+HEADER_SIZE: Final = _HEADER.size
 _TRAILER: Final = struct.Struct("<QII")
-_WRAP: Final = 1 << 63
 _BATCH: Final = 8192
+pack_entry: Final = struct.Struct(f"={FIELDS - 1}qQ").pack
+_SMALL_RECORD: Final = 8192
 _SWAP: Final = sys.byteorder == "big"
 
 
@@ -48,27 +60,33 @@ def split_location(where: int) -> tuple[int, int]:
 
 
 def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
-    """FIELDS numbers an entry, in the order of the constants above."""
+    """FIELDS numbers an entry, in the order of the constants above; an inode beyond them becomes negative."""
     packed = array("q")
-    for start in range(0, len(stats), _BATCH):  # numbers in a list take five times the room
-        packed.extend(_flat(stats[start : start + _BATCH]))
+    for start in range(0, len(stats), _BATCH):
+        packed.frombytes(
+            b"".join(
+                [
+                    pack_entry(
+                        found.st_mode,
+                        found.st_uid,
+                        found.st_gid,
+                        found.st_size,
+                        found.st_mtime_ns,
+                        found.st_ctime_ns,
+                        found.st_ino,
+                    )
+                    for found in stats[start : start + _BATCH]
+                ]
+            )
+        )
     return packed
 
 
-def _flat(stats: Sequence[os.stat_result]) -> list[int]:
-    flat: list[int] = []
-    for found in stats:
-        inode = found.st_ino
-        flat += (
-            found.st_mode,
-            found.st_uid,
-            found.st_gid,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
-            inode if inode < _WRAP else inode - 2 * _WRAP,
-        )
-    return flat
+def join_names(names: Sequence[bytes]) -> bytes:
+    """The names as a record holds them; joining needs 80 bytes a name meanwhile, so it is done by parts."""
+    if len(names) <= _BATCH:
+        return b"\0".join(names)
+    return b"\0".join([b"\0".join(names[start : start + _BATCH]) for start in range(0, len(names), _BATCH)])
 
 
 class KnownDirectory(NamedTuple):
@@ -83,7 +101,18 @@ class KnownDirectory(NamedTuple):
         return self.names.split(b"\0") if len(self.locations) else []
 
 
-@dataclass(frozen=True, slots=True)
+class RecordPlace(NamedTuple):
+    """One record: where it begins (behind its header) and ends, what that says, and header and all if it is small."""
+
+    start: int
+    end: int
+    entries: int
+    names_length: int
+    crc: int
+    whole: bytes | None
+
+
+@value
 class Identity:
     """What a state file belongs to: for each set of the chain its files and their hashes, oldest set first."""
 
@@ -128,6 +157,8 @@ class StateWriter:
 
     def finish(self, root: int, identity: Identity) -> None:
         """Writes the footer, makes the file durable and puts it in its place."""
+        import json
+
         footer = json.dumps({"root": root, **identity.as_json()}).encode()  # type: ignore[dict-item]
         self._file.write(footer)
         self._file.write(_TRAILER.pack(self._offset, len(footer), zlib.crc32(footer)))
@@ -168,6 +199,8 @@ class KnownTree:
             raise DamagedState(str(error)) from error
 
     def _footer(self) -> tuple[int, Identity]:
+        import json
+
         end = os.fstat(self._fd).st_size - _TRAILER.size
         if end < len(MAGIC) or os.pread(self._fd, len(MAGIC), 0) != MAGIC:
             raise DamagedState("not a state file")
@@ -182,34 +215,55 @@ class KnownTree:
         sets = tuple(tuple(map(str, each)) for each in facts["sets"])
         return int(facts["root"]), Identity(sets, tuple(map(int, facts["times"])))
 
-    def directory(self, offset: int) -> KnownDirectory:
-        """The record at `offset`. Raises DamagedState when it is not whole."""
-        header = os.pread(self._fd, 8192, offset)
+    def place(self, offset: int) -> RecordPlace:
+        """Where the record at `offset` lies, and all of it if it is small. Raises DamagedState when it is not sound.
+
+        The checksum of one that is not small is left to whoever reads it.
+        """
+        header = os.pread(self._fd, _SMALL_RECORD, offset)
         if len(header) < _HEADER.size:
             raise DamagedState("record missing")
         count, names_length, crc, length = _HEADER.unpack_from(header)
         if length != _HEADER.size + names_length + count * 8 * (FIELDS + 2) or length > self._end - offset:
             raise DamagedState("record of a wrong length")
-        if length > len(header):
-            return self._large_directory(offset + _HEADER.size, count, names_length, crc=crc)
-        body = memoryview(header)[_HEADER.size : length]
-        if zlib.crc32(body) != crc:
+        whole = header if length <= len(header) else None
+        if whole is not None and zlib.crc32(memoryview(header)[HEADER_SIZE:length]) != crc:
             raise DamagedState("damaged record")
-        stats_end = names_length + 8 * FIELDS * count
+        return RecordPlace(offset + HEADER_SIZE, offset + length, count, names_length, crc, whole)
+
+    def read(self, start: int, length: int) -> bytes:
+        """Bytes of the file. Raises DamagedState when there are fewer."""
+        data = os.pread(self._fd, length, start)
+        while len(data) < length:
+            more = os.pread(self._fd, length - len(data), start + len(data))
+            if not more:
+                raise DamagedState("record missing")
+            data += more
+        return data
+
+    def directory(self, offset: int) -> KnownDirectory:
+        """The record at `offset`. Raises DamagedState when it is not whole."""
+        place = self.place(offset)
+        body, count = place.whole, place.entries
+        if body is None:
+            return self._large_directory(place)
+        names_end = HEADER_SIZE + place.names_length
+        stats_end = names_end + 8 * FIELDS * count
         return KnownDirectory(
-            bytes(body[:names_length]),
-            _array("q", body[names_length:stats_end]),
-            _array("Q", body[stats_end : stats_end + 8 * count]),
-            _array("Q", body[stats_end + 8 * count :]),
+            body[HEADER_SIZE:names_end],
+            numbers_of("q", body[names_end:stats_end]),
+            numbers_of("Q", body[stats_end : stats_end + 8 * count]),
+            numbers_of("Q", body[stats_end + 8 * count : stats_end + 16 * count]),
         )
 
-    def _large_directory(self, start: int, count: int, names_length: int, *, crc: int) -> KnownDirectory:
+    def _large_directory(self, place: RecordPlace) -> KnownDirectory:
         """A record read straight to where it is wanted, without a copy of the whole."""
+        start, count = place.start, place.entries
         stats: array[int] = array("q", bytes(8 * FIELDS * count))
         locations: array[int] = array("Q", bytes(8 * count))
         children: array[int] = array("Q", bytes(8 * count))
-        names = os.pread(self._fd, names_length, start)
-        start += names_length
+        names = self.read(start, place.names_length)
+        start += place.names_length
         found = zlib.crc32(names)
         for view in (memoryview(each).cast("B") for each in (stats, locations, children)):
             done = 0
@@ -220,7 +274,7 @@ class KnownTree:
                 found = zlib.crc32(view[done : done + read], found)
                 done += read
             start += done
-        if found != crc:
+        if found != place.crc:
             raise DamagedState("damaged record")
         if _SWAP:
             for each in (stats, locations, children):
@@ -271,7 +325,8 @@ def subtree_entries(tree: KnownTree, offset: int, path: bytes) -> Iterable[tuple
             stack.append((child, below, below.name_list(), 0))
 
 
-def _array(code: str, data: memoryview) -> array[int]:
+def numbers_of(code: str, data: bytes) -> array[int]:
+    """The numbers of a part of a record, of the array type `code`."""
     numbers: array[int] = array(code)
     numbers.frombytes(data)
     if _SWAP:

@@ -12,12 +12,11 @@ from twofold.format.difftar import (
     content_header,
     deleted_header,
     member_header,
-    read_members,
 )
 from twofold.format.pax import format_record
 from twofold.format.records import CONTENT_PLACEHOLDER, content_value, encode_holes
-from twofold.format.tar_reader import TarReader
 from twofold.format.tar_writer import header, metadata_of, padding
+from twofold.format.volume_reader import VolumeReader
 from twofold.model.entry import ContentRecord, Entry, Kind
 
 FILE = Entry(Kind.REGULAR, 0o644, 1000, 1000, b"u", b"g", 1_600_000_000 * 10**9)
@@ -26,7 +25,7 @@ LINK = Entry(Kind.SYMLINK, 0o777, target=b"t")
 
 
 def read(data: bytes) -> list[DiffMember]:
-    return list(read_members(TarReader(io.BytesIO(data))))
+    return list(VolumeReader(io.BytesIO(data)))
 
 
 def only(data: bytes) -> DiffMember:
@@ -136,8 +135,8 @@ def test_data_is_read_between_the_members() -> None:
         + padding(number)
         for number in range(20)
     )
-    reader = TarReader(io.BytesIO(data))
-    for number, member in enumerate(read_members(reader)):
+    reader = VolumeReader(io.BytesIO(data))
+    for number, member in enumerate(reader):
         assert (member.path, member.size) == (b"f%d" % number, number)
         if number % 3:
             assert reader.read_all(20) == bytes([number]) * number

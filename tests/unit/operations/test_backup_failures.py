@@ -6,7 +6,7 @@ import errno
 import faulthandler
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from tests.support.backups import Place
 from tests.support.tree import Fidelity, assert_same_tree
 from twofold.envelope.gzip import GzipEnvelope
-from twofold.envelope.protocol import Buffer, Piece, Sealed, Sealer
+from twofold.envelope.protocol import Buffer, Piece, Sealed, Sealer, Slices
 from twofold.errors import EnvelopeError, Forbidden, NoSpace, StorageError, UserError
 from twofold.model.backup import SetKind
 from twofold.operations.backup import BackupSummary
@@ -160,9 +160,9 @@ class FailingEnvelope(GzipEnvelope):
             if self._left == 0:
                 raise self._error
 
-    def compress(self, data: Buffer) -> Piece:
+    def compress(self, data: Buffer, bodies: Sequence[Slices] = ()) -> Piece:
         self.count("compress")
-        return super().compress(data)
+        return super().compress(data, bodies)
 
     def create(self, path: str) -> Sealer:
         self.count("create")

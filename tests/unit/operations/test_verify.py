@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive import DIRECTORY, FILE, Target, diff, one_volume, other, snapshot, symlink
+from tests.support.archive import DIRECTORY, FILE, Target, diff, one_volume, other, parts, snapshot, symlink
 from tests.support.restoring import Place, Result, place
 from twofold.errors import BadVolume
 from twofold.model.backup import FileRole, SetId
 from twofold.operations.verify import DataDiffers, Differs, OnlyInBackup, OnlyLocal
 from twofold.tree.compare import Aspect
+from twofold.tree.scan import SourceTree
 
 FULL, FIRST = SetId(1000), SetId(2000, 1000)
 MINE = {"uid": os.geteuid(), "gid": os.getegid()}
@@ -85,6 +86,63 @@ def test_contents_are_compared_when_asked_for(here: Place, tmp_path: Path) -> No
     assert here.verify(source).summary == (6, 0)
     result = here.verify(source, compare_data=True)
     assert differences(result) == [DataDiffers(b"b")]
+
+
+def test_a_local_file_is_opened_once_and_read_once(
+    here: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, read = [], []
+    open_file, read_once = SourceTree.open_file, os.read
+
+    def counting_open(self: SourceTree, directory: int, name: bytes) -> int:
+        opened.append(name)
+        descriptor = open_file(self, directory, name)
+        ours.add(descriptor)
+        return descriptor
+
+    def counting_read(descriptor: int, size: int) -> bytes:
+        data = read_once(descriptor, size)
+        if descriptor in ours:
+            read.append(len(data))
+        return data
+
+    ours: set[int] = set()
+    monkeypatch.setattr(SourceTree, "open_file", counting_open)
+    monkeypatch.setattr(os, "read", counting_read)
+    assert here.verify(tmp_path / "source", compare_data=True).summary == (6, 0)
+    assert opened == [b"a", b"b", b"x"]
+    assert read == [1, len(CONTENT), 1]
+
+
+@pytest.mark.parametrize("there", [CONTENT[:-1], CONTENT + b"more"])
+def test_a_file_of_another_length_has_other_data_even_if_the_archive_does_not_know_its_size(
+    here: Place, tmp_path: Path, there: bytes
+) -> None:
+    source = tmp_path / "source"
+    target = Target()
+    target.add_set(SetId(3000, 2000), one_volume(*parts(b"b", CONTENT, entry=FILE._replace(**MINE))))
+    here.files.update(target.files)
+    (source / "b").write_bytes(there)
+    settle(source)
+    assert differences(here.verify(source, compare_data=True)) == [DataDiffers(b"b")]
+
+
+def test_a_local_file_that_cannot_be_read_is_named_and_the_rest_is_compared(
+    here: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_once = os.read
+
+    def failing_read(descriptor: int, size: int) -> bytes:
+        data = read_once(descriptor, size)
+        if data == CONTENT:
+            raise OSError(5, "Input/output error")
+        return data
+
+    monkeypatch.setattr(os, "read", failing_read)
+    result = here.verify(tmp_path / "source", compare_data=True)
+    assert result.named == [b"b"]
+    assert result.exit_code == 1
+    assert not differences(result)
 
 
 def test_what_only_one_side_has_is_told(here: Place, tmp_path: Path) -> None:

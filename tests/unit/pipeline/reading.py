@@ -11,8 +11,9 @@ from tests.support.archive import Volume, feed, sig_lookup
 from twofold.errors import TwofoldError
 from twofold.format.manifest import VolumeRecord
 from twofold.monitor import Problem, RecordingMonitor
+from twofold.pipeline.merge import merge_sets
 from twofold.pipeline.rebuild import rebuild
-from twofold.pipeline.replay import OpenVolume, SetReader, merge_sets
+from twofold.pipeline.replay import OpenVolume, SetReader
 
 
 @dataclass

@@ -103,12 +103,13 @@ def names_in(volumes: list[bytes]) -> set[bytes]:
 def test_attributes_beyond_what_a_reader_takes_are_left_out_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from twofold.pipeline import entries
+    from twofold.pipeline import entries, plain
 
     place = Place(tmp_path, volume_size=400_000)
     write(place, b"f", b"content")
     with monkeypatch.context() as patched:
         patched.setattr(entries, "read_xattrs", lambda *_, **__: ((b"user.huge", bytes(5 << 20)),))
+        patched.setattr(plain, "list_xattrs", lambda _: [b"user.huge"])
         place.back_up(SetKind.FULL)
     assert place.problems() == [b"", b"f"]
     with open(os.path.join(place.restore(), b"f"), "rb") as file:

@@ -29,7 +29,8 @@ from tests.unit.pipeline.reading import BrokenSource, opened, read_sets
 from twofold.format.difftar import Action
 from twofold.format.pax import format_record
 from twofold.monitor import Note, RecordingMonitor
-from twofold.pipeline.replay import SetReader, Version, merge_sets
+from twofold.pipeline.merge import merge_sets
+from twofold.pipeline.replay import SetReader, Version
 
 LARGE = random.Random(1).randbytes(200_000)
 ROOT = directory(b"")

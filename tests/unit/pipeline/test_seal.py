@@ -14,7 +14,7 @@ from twofold.concurrency import Crew, Ledger, Pool
 from twofold.envelope.gzip import GzipEnvelope
 from twofold.format.manifest import BlockPosition
 from twofold.pipeline.members import Chunk
-from twofold.pipeline.seal import Pressed, VolumeSealer, press
+from twofold.pipeline.seal import Pressed, VolumeSealer, next_wanted_at, press
 
 
 def chunk_of(number: int, volume: int, data: bytes, *, path: bytes | None = None, last: bool = False) -> Chunk:
@@ -80,3 +80,30 @@ def test_sizes_are_told_before_anybody_reads_the_results() -> None:
         results = pressed(CHUNKS[:3], crew, ledger)
         sizes = [ledger.wait(0), 0, ledger.wait(2)]  # of a chunk without bytes nobody asks
         assert [len(each.piece.data) for each in results] == sizes
+
+
+@pytest.mark.parametrize(("volume_mib", "ready_mib"), [(200, 168), (100, 68), (64, 32), (25, 12.5), (1, 0.5)])
+def test_the_next_volume_is_made_ready_late_but_never_before_the_half(volume_mib: int, ready_mib: float) -> None:
+    """Each one that is made ready in vain costs a derived key."""
+    assert next_wanted_at(volume_mib << 20) == ready_mib * (1 << 20)
+
+
+class WatchedEnvelope(GzipEnvelope):
+    """Notes for how many volumes it was made ready."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared: list[int] = []
+
+    def prepare(self, count: int, directory: str) -> None:
+        self.prepared.append(count)
+
+
+def test_a_volume_that_stays_small_makes_no_other_ready(tmp_path: Path) -> None:
+    envelope = WatchedEnvelope()
+    sizes = (100, 600, 800)
+    chunks = [chunk_of(number, number + 1, os.urandom(size), path=b"p", last=True) for number, size in enumerate(sizes)]
+    sealer = VolumeSealer(envelope, lambda: str(tmp_path), Pool([]), volume_size=1000, explain=lambda error, _: error)
+    with Crew() as crew:
+        assert len(list(sealer.seal(press(chunks, envelope, crew.ledger(), workers=1, crew=crew)))) == 3
+    assert envelope.prepared == [1, 1]
