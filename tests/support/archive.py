@@ -222,9 +222,13 @@ def sig_lookup(members: Sequence[bytes] | None) -> Callable[[bytes, bytes], list
 
 @dataclass
 class Target:
-    """Sets as files of a store in memory, gzipped or plain, with hashes that fit whatever the volumes hold."""
+    """Sets as files of a store in memory, gzipped or plain, with hashes that fit whatever the volumes hold.
+
+    `algorithms` are the hashes in the manifests; duplicity records SHA1 only.
+    """
 
     wrapping: Wrapping = Wrapping.PLAIN
+    algorithms: tuple[str, ...] = ("SHA1",)
     files: dict[str, bytes] = field(default_factory=dict)
 
     def add_set(self, set_id: SetId, volumes: Sequence[Volume], signatures: Sequence[bytes] | None = None) -> None:
@@ -232,7 +236,7 @@ class Target:
         for each in volumes:
             stored = self._wrapped(each.content)
             self.files[self.name(set_id, FileRole.VOLUME, each.number)] = stored
-            hashes = (("SHA1", hashlib.sha1(stored).hexdigest()),)
+            hashes = tuple((name, hashlib.new(name, stored).hexdigest()) for name in self.algorithms)
             records.append(VolumeRecord(each.number, each.first, each.last, hashes))
         manifest = format_manifest(Manifest(b"host", b"source", tuple(records), ()))
         self.files[self.name(set_id, FileRole.MANIFEST)] = manifest

@@ -1,8 +1,9 @@
 """Leaves out volumes that cannot have anything to say of the paths to be read: the sets' signature files tell.
 
 A set names in its signature file every path that it stored or deleted (docs/format.md section 5.1). Only copies in the
-archive directory are looked at, and only one that was read to its end, its checksum included, and that does not
-contradict the manifest is believed; where there is none, all volumes stay whose range spans the paths.
+archive directory are looked at, and only one that was read to its end, its checksum included, that does not contradict
+the manifest and that twofold alone has made is believed: in a set that duplicity resumed, a volume can hold what the
+signature file does not name (section 10.4). In every other case all volumes stay whose range spans the paths.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def _occurs(opened: Opened, name: bytes) -> bool:
 def _mentions_of(
     repository: Repository, backup_set: BackupSet, volumes: Sequence[NeededVolume], *, within: bytes
 ) -> list[Mention] | None:
+    if not all(_is_ours(volume) for volume in volumes):
+        return None
     file = _cached_signatures(backup_set)
     if file is None or file.size is None or file.size > _SMALL + _total_size(volumes) // _WORTH_SEARCHING:
         return None
@@ -105,6 +108,11 @@ def _mentions_of(
     if mentions is None or not _agree(mentions, volumes, within):
         return None
     return mentions
+
+
+def _is_ours(volume: NeededVolume) -> bool:
+    """Whether twofold has made a volume: duplicity records no such hash."""
+    return any(algorithm == "SHA256" for algorithm, _ in volume.record.hashes)
 
 
 def _cached_signatures(backup_set: BackupSet) -> FoundFile | None:

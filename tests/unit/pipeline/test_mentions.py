@@ -36,12 +36,12 @@ A = b"a" * 900
 LINK = symlink(b"to")
 
 
-def chain() -> Target:
+def chain(*, algorithms: tuple[str, ...] = ("SHA1", "SHA256")) -> Target:
     """`a` changes in the second set, `b/x` goes in the third, `link` is replaced there, `c` and `b/y` stay as they are.
 
     All ranges of the increments are so wide that they can hold anything.
     """
-    target = Target()
+    target = Target(algorithms=algorithms)
     full = [ROOT, snapshot(b"a", A), directory(b"b"), snapshot(b"b/x", b"x"), snapshot(b"b/y", b"y")]
     full += [snapshot(b"c", b"c"), snapshot(b"link", b"a file")]
     known = [sig_other(b"", DIRECTORY), sig_file(b"a", A), sig_other(b"b", DIRECTORY), sig_file(b"b/x", b"x")]
@@ -118,6 +118,13 @@ def test_a_path_that_no_set_mentions_costs_no_volume(tmp_path: Path) -> None:
 
 def test_without_signature_files_all_sets_are_read(tmp_path: Path) -> None:
     here = place(tmp_path, chain())
+    assert restored(here, b"c") == (b"c", [1000, 2000, 3000])
+
+
+def test_sets_that_duplicity_may_have_resumed_are_all_read(tmp_path: Path) -> None:
+    """Their signature file can lack what a volume holds (docs/format.md section 10.4)."""
+    here = place(tmp_path, chain(algorithms=("SHA1",)))
+    here.synchronize()
     assert restored(here, b"c") == (b"c", [1000, 2000, 3000])
 
 
