@@ -167,6 +167,8 @@ impl Builder {
     /// which must begin where a block does.
     pub fn update_summed(&mut self, data: &[u8], sums: &[u8]) -> Result<(), String> {
         let (kind, block_len) = (self.format.kind, self.format.block_len);
+        // Whole blocks wait for more of them to be hashed side by side; a part of one must not be there.
+        self.flush();
         if !self.pending.is_empty() || self.long.is_some() {
             return Err("Sums of blocks can only be taken where a block begins".to_string());
         }

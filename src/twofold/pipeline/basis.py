@@ -31,6 +31,7 @@ from twofold.pipeline.known import (
     pack_entry,
 )
 from twofold.tree.owners import Owners
+from twofold.tree.scan import bounded_time
 
 _TYPES: Final = {kind: mode for mode, kind in KINDS.items()}
 _new = tuple.__new__  # makes a value in half the time
@@ -144,7 +145,7 @@ def _stats(entry: Entry, owners: Owners) -> bytes:
         owners.user_id(entry.uname, entry.uid),
         owners.group_id(entry.gname, entry.gid),
         size if entry.mtime_exact and size is not None else UNKNOWN,
-        entry.mtime_ns,
-        entry.ctime_ns,
+        bounded_time(entry.mtime_ns),
+        bounded_time(entry.ctime_ns),
         entry.inode,
     )

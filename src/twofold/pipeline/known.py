@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 from twofold.model.entry import Kind
 from twofold.model.value import value
+from twofold.tree.scan import bounded_time
 
 MAGIC: Final = b"twofold state 2\n"
 FIELDS: Final = 7
@@ -60,7 +61,10 @@ def split_location(where: int) -> tuple[int, int]:
 
 
 def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
-    """FIELDS numbers an entry, in the order of the constants above; an inode beyond them becomes negative."""
+    """FIELDS numbers an entry, in the order of the constants above; an inode beyond them becomes negative.
+
+    Times are those of `bounded_time`.
+    """
     packed = array("q")
     for start in range(0, len(stats), _BATCH):
         packed.frombytes(
@@ -71,8 +75,8 @@ def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
                         found.st_uid,
                         found.st_gid,
                         found.st_size,
-                        found.st_mtime_ns,
-                        found.st_ctime_ns,
+                        bounded_time(found.st_mtime_ns),
+                        bounded_time(found.st_ctime_ns),
                         found.st_ino,
                     )
                     for found in stats[start : start + _BATCH]

@@ -116,10 +116,17 @@ def _is_ours(volume: NeededVolume) -> bool:
 
 
 def _cached_signatures(backup_set: BackupSet) -> FoundFile | None:
+    """The copy of a signature file, if what it was copied from would have shown that something is missing.
+
+    NB: a bare tar has no checksum of the whole, and one that is cut short becomes a perfect copy.
+    """
+    stored = backup_set.signatures
+    if not stored or any(file.meaning.wrapping is Wrapping.PLAIN for file in stored):
+        return None
     for file in backup_set.local:
         meaning = file.meaning
         if meaning.role is FileRole.SIGNATURES and not meaning.partial:
-            return file if meaning.wrapping in (Wrapping.GZIP, Wrapping.PLAIN) else None
+            return file if meaning.wrapping is Wrapping.GZIP else None
     return None
 
 

@@ -40,6 +40,7 @@ class Ahead:
         """Gives up what has not been read, and waits until no thread reads the file any more."""
         self._channel.cancel()
         self._task.wait()
+        self._blocks = iter(())  # which holds the last block, and the crew holds on to this thread's parts
 
 
 class Unwrapper:

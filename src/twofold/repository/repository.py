@@ -167,10 +167,9 @@ class Repository:
 
         gpg works while the hash is taken. What it says counts, and what it made is read, only if the hash is right.
         """
-        envelope = self._envelope_of(file)
         check = spawn(lambda: self._fault(file.name, path, record, temporary=temporary), name="hash")
         try:
-            opened = envelope.open(path)
+            opened = self._envelope_of(file).open(path)
         except (TwofoldError, OSError):
             fault = check.join()
             if fault is None:

@@ -44,8 +44,8 @@ class CompactStats(Sequence[os.stat_result]):
                 found.st_uid,
                 found.st_gid,
                 found.st_size,
-                found.st_mtime_ns & _MASK,
-                found.st_ctime_ns & _MASK,
+                bounded_time(found.st_mtime_ns) & _MASK,
+                bounded_time(found.st_ctime_ns) & _MASK,
                 found.st_blocks,
                 found.st_rdev,
             )
@@ -82,6 +82,17 @@ class CompactStats(Sequence[os.stat_result]):
 
 _MASK: Final = (1 << 64) - 1
 _SECOND: Final = 1_000_000_000
+
+
+_LATEST: Final = (1 << 63) - 1
+
+
+def bounded_time(nanoseconds: int) -> int:
+    """The time as a signed number of 64 bits; what is beyond 2262, as damaged inodes are, becomes the last instant.
+
+    Likewise the first for what is before 1677.
+    """
+    return nanoseconds if -_LATEST <= nanoseconds <= _LATEST else max(-_LATEST, min(nanoseconds, _LATEST))
 
 
 def _signed(number: int) -> int:

@@ -318,3 +318,16 @@ def test_sockets_are_passed_over_and_said_to_be(place: Place) -> None:
         place.back_up(SetKind.FULL)
     assert sorted(os.listdir(place.restore())) == [b"f"]
     assert not any(isinstance(event, Problem) for event in place.monitor.events)
+
+
+def test_a_time_beyond_64_bits_of_nanoseconds_is_stored_and_seen_to_be_unchanged(place: Place) -> None:
+    """As damaged inodes have them; a restore gives the last instant that there is."""
+    path = write(place, b"file", b"content")
+    os.utime(path, (10_413_792_000, 10_413_792_000))
+    place.back_up(SetKind.FULL)
+    place.clock.advance(100)
+    summary = place.back_up(SetKind.INCREMENTAL)
+    assert summary.tally.stored == 0
+    os.unlink(os.path.join(place.archive, "twofold-state"))
+    assert place.back_up(SetKind.INCREMENTAL).tally.stored == 0
+    assert os.stat(os.path.join(place.restore(), b"file")).st_mtime_ns == (1 << 63) - 1

@@ -106,6 +106,16 @@ def test_of_two_files_for_one_volume_the_one_whose_hash_fits_is_taken(tmp_path: 
     assert all(isinstance(each, OpenVolume) for each in found)
 
 
+def test_a_planted_file_that_cannot_even_be_opened_does_not_hide_the_right_one(tmp_path: Path) -> None:
+    made = target()
+    name = made.name(FULL, FileRole.VOLUME, 2)
+    made.files[name.replace("vol2", "vol000002")] = made.files.pop(name)
+    made.files[name + ".gpg"] = b"planted, and there is no key for it"
+    found, monitor, _ = fetch(Place(tmp_path, made.files, attempts=1))
+    assert all(isinstance(each, OpenVolume) for each in found)
+    assert [event.name for event in monitor.events if isinstance(event, BadDownload)] == [name + ".gpg"]
+
+
 def test_a_volume_without_a_hash_that_is_known_is_refused(tmp_path: Path) -> None:
     made = target()
     manifest = made.name(FULL, FileRole.MANIFEST)

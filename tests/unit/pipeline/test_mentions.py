@@ -25,7 +25,7 @@ from tests.support.archive import (
 from tests.support.restoring import Place, Result, place
 from twofold.errors import PathNotFound
 from twofold.format.tar_writer import tail
-from twofold.model.backup import FileRole, SetId
+from twofold.model.backup import FileRole, SetId, Wrapping
 from twofold.monitor import VolumeRead
 from twofold.pipeline import mentions
 from twofold.pipeline.mentions import Mention, find_mentions
@@ -36,12 +36,12 @@ A = b"a" * 900
 LINK = symlink(b"to")
 
 
-def chain(*, algorithms: tuple[str, ...] = ("SHA1", "SHA256")) -> Target:
+def chain(*, algorithms: tuple[str, ...] = ("SHA1", "SHA256"), wrapping: Wrapping = Wrapping.GZIP) -> Target:
     """`a` changes in the second set, `b/x` goes in the third, `link` is replaced there, `c` and `b/y` stay as they are.
 
     All ranges of the increments are so wide that they can hold anything.
     """
-    target = Target(algorithms=algorithms)
+    target = Target(wrapping, algorithms=algorithms)
     full = [ROOT, snapshot(b"a", A), directory(b"b"), snapshot(b"b/x", b"x"), snapshot(b"b/y", b"y")]
     full += [snapshot(b"c", b"c"), snapshot(b"link", b"a file")]
     known = [sig_other(b"", DIRECTORY), sig_file(b"a", A), sig_other(b"b", DIRECTORY), sig_file(b"b/x", b"x")]
@@ -67,7 +67,7 @@ def _link() -> bytes:
 def fetched(result: Result) -> list[int]:
     """The ends of the sets of which a volume was fetched."""
     names = [event.name for event in result.monitor.events if isinstance(event, VolumeRead)]
-    ends = {Target().name(set_id, FileRole.VOLUME, 1): set_id.end for set_id in (FULL, FIRST, SECOND)}
+    ends = {Target(Wrapping.GZIP).name(set_id, FileRole.VOLUME, 1): set_id.end for set_id in (FULL, FIRST, SECOND)}
     return sorted(ends[name] for name in names)
 
 
@@ -128,8 +128,20 @@ def test_sets_that_duplicity_may_have_resumed_are_all_read(tmp_path: Path) -> No
     assert restored(here, b"c") == (b"c", [1000, 2000, 3000])
 
 
+def test_copies_of_bare_tars_are_not_believed(tmp_path: Path) -> None:
+    """Cut short at the target, between two members, such a file becomes a perfect copy."""
+    target = chain(wrapping=Wrapping.PLAIN)
+    name = target.name(FIRST, FileRole.SIGNATURES)
+    target.files[name] = b""
+    here = place(tmp_path, target)
+    here.synchronize()
+    result = here.restore(within=b"a")
+    assert result.error is None
+    assert here.target.read_bytes() == A + b"1"
+
+
 def cached(here: Place, set_id: SetId) -> Path:
-    name = Target().name(set_id, FileRole.SIGNATURES).replace(".sigtar", ".sigtar.gz")
+    name = Target(Wrapping.GZIP).name(set_id, FileRole.SIGNATURES)
     return here.cache / name
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.support.backups import Place
 from tests.support.tree import Fidelity, assert_same_tree
 from twofold import rsync
+from twofold.format.difftar import PART_SIZE
 from twofold.model.backup import SetKind
 from twofold.pipeline import pieces
 from twofold.pipeline.blocks import SIGNATURE_KIND
@@ -137,3 +138,20 @@ def test_a_large_file_with_edits_comes_back(tmp_path: Path) -> None:
     Path(path).write_bytes(new)
     place.back_up(SetKind.INCREMENTAL)
     assert_same_tree(place.restore(), place.source, fidelity=Fidelity.FULL)
+
+
+@pytest.mark.parametrize("block_len", [512, 3072, 4608, 5120, 8192, 65536])
+def test_the_first_part_without_sums_and_the_rest_with_them_make_one_signature(
+    descriptor: int, with_threads: None, block_len: int
+) -> None:
+    """Of blocks that no part is a multiple of, too: 4608 bytes are those of a file of 5 GB."""
+    old = rsync.SignatureBuilder(SIGNATURE_KIND, block_len, 16)
+    old.update(CONTENT)
+    old.finish()
+    signature = old.take()
+    encoder = rsync.DeltaEncoder(signature, SIGNATURE_KIND, block_len, 16, basis_size=len(CONTENT))
+    encoder.feed(os.pread(descriptor, PART_SIZE, 0))
+    for data, sums in ContentReader(descriptor, position=PART_SIZE, expected=len(CONTENT)).pieces(block_len):
+        encoder.feed(data, sums)
+    encoder.finish()
+    assert encoder.take_signature() == signature
