@@ -21,7 +21,8 @@ from twofold.operations.counting import CountingMonitor
 from twofold.operations.restore import RestorePlan, report_lost_volumes
 from twofold.pipeline.chain_reading import ChainReader
 from twofold.pipeline.compare import Work
-from twofold.pipeline.entries import KINDS, EntryMaker
+from twofold.pipeline.entries import EntryMaker
+from twofold.pipeline.known import KINDS
 from twofold.pipeline.merge import FileHistory
 from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
 from twofold.pipeline.replay import DataLost

@@ -12,7 +12,7 @@ from twofold.format.records import LARGEST_ATTRIBUTES
 from twofold.model.entry import Entry, Kind
 from twofold.monitor import Problem
 from twofold.pipeline.compare import Work
-from twofold.pipeline.known import FIELDS, MODE, MTIME
+from twofold.pipeline.known import FIELDS, KINDS, MODE, MTIME
 from twofold.pipeline.lookup import KnownFile
 from twofold.tree.metadata import Xattrs, holes_of, read_xattrs, read_xattrs_below
 from twofold.tree.owners import Owners
@@ -20,14 +20,6 @@ from twofold.tree.scan import SourceTree
 
 _BLOCK: Final = 1 << 20
 _RECORD: Final = 32  # more than a record has around name and value
-KINDS: Final = {
-    stat.S_IFREG: Kind.REGULAR,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFLNK: Kind.SYMLINK,
-    stat.S_IFIFO: Kind.FIFO,
-    stat.S_IFCHR: Kind.CHARACTER_DEVICE,
-    stat.S_IFBLK: Kind.BLOCK_DEVICE,
-}
 _DEVICES: Final = (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
 # A file changed within one tick of its clock after it was read looks unchanged; ticks are 10 ms on Linux, 2 s on FAT.
 _FINE_TICK: Final = 20_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from twofold.errors import UserError
-from twofold.operations.restore import RestoreOptions, check_target, plan_restore, restore
+from twofold.operations.restore import RestoreOptions, RestorePlan, check_target, plan_restore, restore
 from twofold.operations.verify import VerifyOptions, verify
 from twofold.select.compiling import normalized_source
 from twofold.select.conditions import Mode
@@ -26,16 +26,8 @@ def restore_files(run: Run) -> int:
     selection = build_selection(
         command.conditions, source=b"", mode=Mode.RESTORE, null_separator=options.null_separator, sink=run.sink
     )
-    collection = prepared(run, lenient=True)
     within = _path_to_restore(run)
-    plan = plan_restore(
-        collection,
-        run.repository,
-        instant=instant_of(run),
-        within=within,
-        ignore_errors=options.ignore_errors,
-        monitor=run.monitor,
-    )
+    plan = _planned(run, within)
     if options.dry_run:
         run.sink.tell(files.required_volumes(plan.reading.volume_names))
         return 0
@@ -67,16 +59,8 @@ def verify_files(run: Run) -> int:
     selection = build_selection(
         command.conditions, source=source, mode=Mode.BACKUP, null_separator=options.null_separator, sink=run.sink
     )
-    collection = prepared(run, lenient=True)
     within = _path_to_restore(run)
-    plan = plan_restore(
-        collection,
-        run.repository,
-        instant=instant_of(run),
-        within=within,
-        ignore_errors=options.ignore_errors,
-        monitor=run.monitor,
-    )
+    plan = _planned(run, within)
     tree = SourceTree(
         normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
     )
@@ -91,6 +75,18 @@ def verify_files(run: Run) -> int:
     # Scripts that call duplicity rely on 0 from a verify that was not asked to compare contents.
     tolerant = run.environment.program == DUPLICITY and not options.compare_data
     return 1 if summary.differences and not tolerant else 0
+
+
+def _planned(run: Run, within: bytes) -> RestorePlan:
+    """What has to be read of the backup that the options name."""
+    return plan_restore(
+        prepared(run, lenient=True),
+        run.repository,
+        instant=instant_of(run),
+        within=within,
+        ignore_errors=run.command.options.ignore_errors,
+        monitor=run.monitor,
+    )
 
 
 def _path_to_restore(run: Run) -> bytes:
