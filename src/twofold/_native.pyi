@@ -1,7 +1,11 @@
-# What the compiled kernel (native/) offers; its contracts stand in twofold.rsync.kernel.
+# What the compiled kernel (native/) offers; the contracts stand in twofold.rsync.kernel and twofold.tree.bulk.
 
+from array import array
 from collections.abc import Sequence
 from typing import TypeAlias, final
+
+from twofold.format.plain_headers import Written
+from twofold.format.usual import Usual
 
 KERNEL_VERSION: int
 
@@ -48,5 +52,50 @@ def content_hashes(
     buffer: _Data, offsets: Sequence[int], lengths: Sequence[int], block_lens: Sequence[int], /
 ) -> bytes: ...
 def block_sums(buffer: _Data, kind: int, block_len: int, /) -> bytes: ...
+def read_files(
+    directory: int,
+    names: Sequence[bytes],
+    buffer: bytearray | memoryview,
+    *,
+    listed: array[int] | memoryview[int],
+    position: int,
+    gap: int,
+    limit: int,
+    largest: int,
+    flags: int,
+    ignored: Sequence[bytes],
+) -> int: ...
+def write_files(
+    directory: int,
+    names: Sequence[bytes],
+    data: _Data,
+    offsets: Sequence[int],
+    lengths: Sequence[int],
+    modes: Sequence[int],
+    uids: Sequence[int],
+    gids: Sequence[int],
+    mtimes_ns: Sequence[int],
+) -> int: ...
+def compare_files(
+    directory: int,
+    names: Sequence[bytes],
+    data: _Data,
+    offsets: Sequence[int],
+    lengths: Sequence[int],
+    *,
+    flags: int,
+    ignored: Sequence[bytes],
+) -> bytes: ...
+def list_files(directory: int, names: Sequence[bytes], /) -> bytes: ...
+def write_headers(
+    buffer: bytearray | memoryview,
+    position: int,
+    paths: list[bytes],
+    facts: array[int],
+    owner: tuple[bytes, bytes],
+    lengths: tuple[int, int],
+    /,
+) -> list[Written]: ...
+def usual_members(piece: bytes, position: int, /) -> list[Usual]: ...
 def simd_level() -> str: ...
 def set_simd_level(name: str) -> None: ...

@@ -1,3 +1,6 @@
-"""The one place where the version is written down."""
+"""The one place where versions are written down: the program's, and that of its compiled kernel."""
 
 VERSION = "0.1.0"
+
+KERNEL_VERSION = 3
+"""Raised with every change of the kernel's behaviour: one of another version is not used."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
 from time import perf_counter, thread_time
 from typing import Generic, Self, TypeVar
 
@@ -73,6 +75,11 @@ class Task(Generic[T]):
 def spawn(function: Callable[[], T], *, name: str, monitor: Monitor | None = None) -> Task[T]:
     """Starts `function` in a thread; `name` shows up in debuggers. At the end `monitor` gets a StageTime."""
     return Task(function, name, monitor or NullMonitor())
+
+
+def exclusion() -> AbstractContextManager[bool]:
+    """What only one thread can be in at a time; whoever is in may enter again."""
+    return threading.RLock()
 
 
 class Channel(Generic[T]):
@@ -162,10 +169,14 @@ class _Promise(Generic[T, R]):
 
 
 class Pool(Generic[T]):
-    """A fixed number of things that go round, such as buffers; what bounds a pipeline's memory."""
+    """A fixed number of things that go round, such as buffers; what bounds a pipeline's memory.
+
+    Each is drawn from `things` when none of those before it is free.
+    """
 
     def __init__(self, things: Iterable[T]) -> None:
-        self._things = deque(things)
+        self._fresh = iter(things)
+        self._things: deque[T] = deque()
         self._changed = threading.Condition()
         self._cancelled = False
 
@@ -173,13 +184,14 @@ class Pool(Generic[T]):
         """Waits until one is free. Raises Cancelled after cancel()."""
         with self._changed:
             if not self._things and not self._cancelled:
+                self._things.extend(islice(self._fresh, 1))
                 began = perf_counter()
                 while not self._things and not self._cancelled:
                     self._changed.wait()
                 _waited.for_room += perf_counter() - began
             if self._cancelled:
                 raise Cancelled
-            return self._things.popleft()
+            return self._things.pop()
 
     def give(self, thing: T) -> None:
         with self._changed:

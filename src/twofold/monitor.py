@@ -5,7 +5,8 @@ A Monitor may be called from any thread; it must not raise and must not keep the
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from twofold.model.value import field, record, value
 
@@ -80,6 +81,43 @@ class VolumeDone:
     name: str
     stored_bytes: int
     read_bytes: int
+
+
+class Advance(NamedTuple):
+    """How far work has come. `done_bytes` of the tree are done with in front of compression, unchanged files included;
+    `read_bytes` were read for that, `made_bytes` have come out of compression. `entries` is 0 where nobody counts them.
+    """
+
+    done_bytes: int = 0
+    read_bytes: int = 0
+    made_bytes: int = 0
+    entries: int = 0
+
+
+@value
+class Underway:
+    """Work has begun whose advance can be asked for, at any moment and from any thread, at no cost to the work."""
+
+    ask: Callable[[], Advance]
+
+
+@value
+class Expecting:
+    """How many bytes the work will be about can be asked for, in any thread, and may take a while to find."""
+
+    ask: Callable[[], int | None]
+
+
+@value
+class Finished:
+    """All that was asked for has been done; what follows is only told."""
+
+
+@value
+class Storing:
+    """What is named, a volume or what completes a set, is on its way to the target until VolumeDone, or the end."""
+
+    what: str
 
 
 @value

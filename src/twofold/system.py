@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import sys
+import time
 
 HAS_XATTRS = hasattr(os, "listxattr")
 HAS_HOLES = hasattr(os, "SEEK_HOLE")
@@ -18,6 +19,8 @@ HAS_DESCRIPTOR_PATHS = hasattr(os, "O_PATH") and os.path.isdir("/proc/self/fd")
 
 # lseek: behind the end or nothing more; not known to this file system.
 _NOTHING_THERE = frozenset({errno.ENXIO, errno.EINVAL, errno.EOPNOTSUPP})
+_MOVED_AT_ONCE = 1 << 20
+_LET_IT_FILL = 0.0005
 _LARGEST_KEPT = 16 << 20  # twice as much is kept
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 
@@ -35,6 +38,41 @@ def enlarge_pipe(descriptor: int, size: int) -> None:
         fcntl.fcntl(descriptor, command, size)
     except OSError:
         pass  # more than fs.pipe-max-size, or this user's share of pipe pages is used up
+
+
+def move_from_pipe(source: int, target: int, count: int | None) -> int:
+    """Moves `count` bytes out of a pipe into a file, all to the end for None; gives how many there were.
+
+    Where the system can it does so itself, without a copy of ours. Raises OSError.
+    """
+    moved = 0
+    while count is None or moved < count:
+        size = _MOVED_AT_ONCE if count is None else min(_MOVED_AT_ONCE, count - moved)
+        # Whoever writes does so by 8 KiB or so; taking each piece at once would cost more than the work on it.
+        time.sleep(_LET_IT_FILL)
+        done = _splice(source, target, size)
+        if done is None:
+            piece = os.read(source, size)
+            done = len(piece)
+            while piece:
+                piece = piece[os.write(target, piece) :]
+        if not done:
+            break
+        moved += done
+    return moved
+
+
+def _splice(source: int, target: int, size: int) -> int | None:
+    """Bytes moved by the system, None where it cannot do that between these two."""
+    splice = getattr(os, "splice", None)
+    if splice is None:
+        return None
+    try:
+        return int(splice(source, target, size))
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOSYS}:
+            raise
+        return None
 
 
 def scratch_file(directory: str) -> int:
@@ -211,5 +249,5 @@ def keep_freed_memory() -> None:
     has been freed (mallopt(3), M_MMAP_THRESHOLD); this one is never touched, so it costs nothing. Elsewhere nothing
     changes.
     """
-    block = bytearray(_LARGEST_KEPT)
+    block = bytes(_LARGEST_KEPT)  # from calloc; a bytearray would be filled with zeros page by page
     del block

@@ -93,6 +93,7 @@ class Place:
         overwrite: bool = False,
         renames: tuple[tuple[bytes, bytes], ...] = (),
         target: Path | None = None,
+        detailed: bool = False,
     ) -> Result:
         monitor = RecordingMonitor()
         try:
@@ -102,6 +103,7 @@ class Place:
                 within,
                 renames=renames,
                 overwrite=overwrite,
+                detailed=detailed,
             )
             check_target(options.target, overwrite=overwrite)
             repository = self.repository(monitor)

@@ -21,7 +21,7 @@ from twofold.envelope.gpg_sealer import (
     UnsignedMessage,
     start_sealer,
 )
-from twofold.envelope.protocol import Buffer, Opened, Piece, Sealer, Slices
+from twofold.envelope.protocol import Buffer, Inside, Opened, Piece, Sealer, Slices
 from twofold.model.backup import Wrapping
 from twofold.system import scratch_name
 
@@ -77,8 +77,12 @@ class GpgEnvelope:
             return self._begin(path)
         return prepared
 
-    def open(self, path: str) -> Opened:
-        return self._reader.open(path, self._passphrases.for_decryption())
+    @property
+    def opens_inside(self) -> bool:
+        return self._settings.sign_key is None and self._settings.level is not None
+
+    def open(self, path: str, inside: Inside | None = None) -> Opened:
+        return self._reader.open(path, self._passphrases.for_decryption(), inside)
 
     def close(self) -> None:
         while self._ready:

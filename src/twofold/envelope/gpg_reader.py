@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Final, Self
 
+from twofold.envelope import deflate
 from twofold.envelope.gpg_command import GpgSettings, decrypt_command, fingerprints, list_keys_command
 from twofold.envelope.gpg_process import GpgProcess, read_text, run_to_end
 from twofold.envelope.gpg_status import check_signer, decryption_error, has_bad_signature, parse_status, was_decrypted
-from twofold.envelope.packets import open_message
-from twofold.envelope.protocol import Opened
+from twofold.envelope.packets import COMPRESSED_HEADER, LITERAL_HEADER, inflated, open_message
+from twofold.envelope.protocol import Inside, Opened
 from twofold.envelope.streams import FileStream
-from twofold.errors import EnvelopeError
-from twofold.system import scratch_file
+from twofold.errors import CorruptStream, EnvelopeError
+from twofold.system import enlarge_pipe, move_from_pipe, scratch_file
+
+_FRONT: Final = COMPRESSED_HEADER + deflate.stored(LITERAL_HEADER)
+_PEEK: Final = 1 << 16
+_PIPE_SIZE: Final = 1 << 20
 
 
 class GpgReader:
@@ -25,13 +31,15 @@ class GpgReader:
         self._settings = settings
         self._accepted: frozenset[str] | None = None
 
-    def open(self, path: str, passphrase: str | None) -> Opened:
+    def open(self, path: str, passphrase: str | None, inside: Inside | None = None) -> Opened:
         """Decrypts and checks all of a file. Raises EnvelopeError, WrongSigner, CorruptStream, OSError.
 
         Where nobody has to have signed it, gpg removes only the encryption and inflating is done here, in half the
         time. Messages of an unusual structure are left to gpg, and all that are to be signed: it alone checks that.
         """
         if self._settings.demanded_signer is None:
+            if inside is not None and (part := self._open_part(path, passphrase, inside)) is not None:
+                return part
             packets = FileStream(self._decrypt(path, passphrase, keep_packets=True))
             try:
                 content = open_message(packets)
@@ -43,8 +51,21 @@ class GpgReader:
             packets.close()
         return FileStream(self._decrypt(path, passphrase, keep_packets=False))
 
-    def _decrypt(self, path: str, passphrase: str | None, *, keep_packets: bool) -> int:
-        """A descriptor, at its beginning, of what gpg made of a file and vouches for."""
+    def _open_part(self, path: str, passphrase: str | None, inside: Inside) -> Opened | None:
+        """That part of a file all of which has been decrypted and checked; None if it is not what is meant."""
+        content = inflated(FileStream(self._decrypt(path, passphrase, keep_packets=True, inside=inside)))
+        try:
+            beginning = content.read(_PEEK)
+        except CorruptStream:
+            beginning = b""
+        if beginning and inside.is_sound(beginning):
+            content.unread(beginning)
+            return content
+        content.close()
+        return None
+
+    def _decrypt(self, path: str, passphrase: str | None, *, keep_packets: bool, inside: Inside | None = None) -> int:
+        """A descriptor, at its beginning, of what gpg made of a file and vouches for, or of a part of that."""
         with contextlib.ExitStack() as held:
             source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             held.callback(os.close, source)
@@ -52,16 +73,23 @@ class GpgReader:
             held.callback(os.close, status_fd)
             output = scratch_file(self._settings.temp_dir)
             held.callback(os.close, output)
+            pipe = None if inside is None else held.enter_context(_Pipe())
             process = GpgProcess(
                 self._settings,
                 lambda passphrase_fd: decrypt_command(
                     self._settings, passphrase_fd=passphrase_fd, status_fd=status_fd, keep_packets=keep_packets
                 ),
                 stdin=source,
-                stdout=output,
+                stdout=output if pipe is None else pipe.writing,
                 passphrase=passphrase,
                 pass_fds=(status_fd,),
             )
+            if pipe is not None and inside is not None:
+                try:
+                    pipe.keep(inside, output)
+                except BaseException:
+                    process.close()
+                    raise
             self._judge(process, status_fd, name=os.path.basename(path))
             os.lseek(output, 0, os.SEEK_SET)
             return os.dup(output)
@@ -93,3 +121,46 @@ class GpgReader:
                 )
             self._accepted = found
         return self._accepted
+
+
+class _Pipe:
+    """What gpg writes of which only a part is kept: the rest need not be put anywhere, which is half of its work."""
+
+    def __init__(self) -> None:
+        self._reading, self.writing = os.pipe()
+        enlarge_pipe(self.writing, _PIPE_SIZE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_writing()
+        os.close(self._reading)
+
+    def keep(self, inside: Inside, output: int) -> None:
+        """Reads to the end; the part goes to `output`, nothing if the packets are not as `UnsignedMessage` makes them.
+
+        Only in those does it follow from an offset where a piece lies. Raises OSError.
+        """
+        self._close_writing()
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            if self._starts_with(_FRONT):
+                move_from_pipe(self._reading, nowhere, inside.begin)
+                size = None if inside.end is None else inside.end - inside.begin
+                if move_from_pipe(self._reading, output, size) == size:
+                    os.write(output, deflate.END_OF_DEFLATE)
+            move_from_pipe(self._reading, nowhere, None)
+        finally:
+            os.close(nowhere)
+
+    def _starts_with(self, front: bytes) -> bool:
+        found = b""
+        while len(found) < len(front) and (piece := os.read(self._reading, len(front) - len(found))):
+            found += piece
+        return found == front
+
+    def _close_writing(self) -> None:
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1

@@ -9,7 +9,7 @@ from typing import Final
 from isal import igzip_lib, isal_zlib
 
 from twofold.envelope import deflate
-from twofold.envelope.protocol import Buffer, Opened, Piece, Sealed, Sealer, Slices
+from twofold.envelope.protocol import Buffer, Inside, Opened, Piece, Sealed, Sealer, Slices
 from twofold.envelope.stored_file import StoredFile
 from twofold.envelope.streams import BLOCK, FileStream, Inflated, Stream
 from twofold.errors import CorruptStream
@@ -25,6 +25,7 @@ class GzipEnvelope:
     """Makes gzip files at isal's `level`, 0 to 3, in pieces; reads any."""
 
     wrapping = Wrapping.GZIP
+    opens_inside = False
 
     def __init__(self, level: int = deflate.DEFAULT_LEVEL) -> None:
         self._level = level
@@ -41,7 +42,7 @@ class GzipEnvelope:
     def create(self, path: str) -> Sealer:
         return GzipSealer(StoredFile.create(path))
 
-    def open(self, path: str) -> Opened:
+    def open(self, path: str, inside: Inside | None = None) -> Opened:
         return open_gzip(path)
 
     def prepare(self, count: int, directory: str) -> None:

@@ -177,6 +177,11 @@ def open_message(source: Stream) -> Literal | None:
     return Literal(packet.body, inner, signatures=signatures)
 
 
+def inflated(body: Stream) -> Inflated:
+    """What comes out of raw deflate, from the beginning of a piece to the end."""
+    return Inflated(body, igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE))
+
+
 def _decompressed(body: Stream) -> Stream:
     algorithm = body.exactly(1)[0]
     if algorithm == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from twofold.envelope.protocol import Buffer, Opened, Piece, Sealed, Sealer, Slices
+from twofold.envelope.protocol import Buffer, Inside, Opened, Piece, Sealed, Sealer, Slices
 from twofold.envelope.stored_file import StoredFile
 from twofold.envelope.streams import FileStream
 from twofold.model.backup import Wrapping
@@ -15,6 +15,7 @@ class PlainEnvelope:
     """Stores bytes as they are."""
 
     wrapping = Wrapping.PLAIN
+    opens_inside = False
 
     def compress(self, data: Buffer, bodies: Sequence[Slices] = ()) -> Piece:
         return Piece(bytes(data), len(data), 0)
@@ -28,7 +29,7 @@ class PlainEnvelope:
     def create(self, path: str) -> Sealer:
         return PlainSealer(StoredFile.create(path))
 
-    def open(self, path: str) -> Opened:
+    def open(self, path: str, inside: Inside | None = None) -> Opened:
         return FileStream(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def prepare(self, count: int, directory: str) -> None:

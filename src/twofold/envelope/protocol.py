@@ -6,7 +6,7 @@ what the bytes mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from twofold.model.backup import Wrapping
@@ -35,6 +35,18 @@ class Sealed(NamedTuple):
     size: int
     sha1: str
     sha256: str
+
+
+class Inside(NamedTuple):
+    """A part of a file: from the piece before which all pieces together have `begin` bytes to the one at `end`.
+
+    That one is not included; None stands for the end of the file. `is_sound` is asked whether the part is the one that
+    is meant, given up to 64 KiB of what comes out at its beginning.
+    """
+
+    begin: int
+    end: int | None
+    is_sound: Callable[[bytes], bool]
 
 
 class Sealer(Protocol):
@@ -94,8 +106,15 @@ class Envelope(Protocol):
     def create(self, path: str) -> Sealer:
         """Begins a file, replacing what is at `path`. Raises EnvelopeError when gpg cannot be started."""
 
-    def open(self, path: str) -> Opened:
-        """Opens a finished file for reading. Raises EnvelopeError, OSError."""
+    @property
+    def opens_inside(self) -> bool:
+        """Whether files that it makes can be opened at any of their pieces."""
+
+    def open(self, path: str, inside: Inside | None = None) -> Opened:
+        """Opens a finished file for reading, only that part of it where that can be done, else all of it.
+
+        Raises EnvelopeError, OSError.
+        """
 
     def prepare(self, count: int, directory: str) -> None:
         """Does ahead what `count` calls of `create` for paths in `directory` would have to wait for."""

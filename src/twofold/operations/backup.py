@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from typing import Final
 
 from twofold.collection.chains import SignatureChain
 from twofold.collection.collection import Collection
-from twofold.concurrency import Crew, Pool
+from twofold.concurrency import Crew, Pool, Task
 from twofold.envelope.protocol import Opened
 from twofold.errors import NoSignatures, NoSpace, UserError
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName
 from twofold.model.times import Clock, SystemClock
 from twofold.model.value import field, replace, value
-from twofold.monitor import Monitor, Note, VolumeDone
+from twofold.monitor import Advance, Monitor, Note, Storing, Underway, VolumeDone
 from twofold.operations.known_state import open_known_state, state_identity
 from twofold.pipeline.chunks import SLACK, ChunkBuilder, chunk_capacity
 from twofold.pipeline.compare import Change, Check, Gone, Keep, Leave, Same, Store, compare
+from twofold.pipeline.entrances import EntranceWriter
 from twofold.pipeline.entries import EntryMaker
 from twofold.pipeline.known import FIELDS, SIZE, DamagedState, KnownTree, StateWriter
 from twofold.pipeline.lookup import SignatureLookup
@@ -185,6 +186,16 @@ def _count(source: SourceTree, known: KnownTree | None, set_id: SetId, *, began:
     return BackupSummary(set_id, began, clock.now(), tally)
 
 
+def _checked_first(volumes: Iterable[Volume], checking: Task[None] | None) -> Iterator[Volume]:
+    """The volumes, none before the check has ended well, which it must in any case."""
+    for volume in volumes:
+        if checking is not None:
+            checking.join()
+        yield volume
+    if checking is not None:
+        checking.join()
+
+
 class _Run:
     """One backup under way."""
 
@@ -214,7 +225,7 @@ class _Run:
 
     def carry_out(self, began: float, clock: Clock) -> BackupSummary:
         repository, options = self._repository, self._options
-        repository.envelope.prepare(3, repository.staging_directory())  # the first volume, the signatures, the manifest
+        repository.begin_set()
         with ExitStack() as cleanup:
             state = StateWriter(repository.archive_dir.state_path)
             cleanup.callback(state.abort)
@@ -224,26 +235,33 @@ class _Run:
             cleanup.callback(signatures.abort)
             manifest = ManifestFiles(repository, self._set_id, hostname=options.hostname, source=options.source_name)
             cleanup.callback(manifest.close)
+            entrances = EntranceWriter(repository.archive_dir, wanted=repository.envelope.opens_inside)
+            cleanup.callback(entrances.abort)
             lookup = SignatureLookup(self._openers, monitor=self._monitor)
             cleanup.callback(lookup.close)
             # Last in, first out: the threads end before anything that they use is taken away.
             crew = cleanup.enter_context(Crew(monitor=self._monitor))
-            tally, root = self._run(crew, state, changes, signatures, manifest, lookup)
+            tally, root = self._run(crew, state, changes, signatures, manifest, entrances, lookup)
             tally.errors += self._source.problems
             ended = clock.now()
             if not self._stored_bytes:
                 return BackupSummary(self._set_id, began, ended, tally, skipped=True)
+            self._monitor.report(Storing("signatures and manifest"))
             signatures.commit(self._set_id)
             manifest.commit(changes)
-            self._keep_state(state, root)
+            self._keep_knowledge(state, root, entrances)
             return BackupSummary(self._set_id, began, ended, tally, self._stored_bytes)
 
-    def _keep_state(self, state: StateWriter, root: int) -> None:
-        """The backup is there; what only makes the next one faster may fail."""
+    def _keep_knowledge(self, state: StateWriter, root: int, entrances: EntranceWriter) -> None:
+        """The backup is there; what only makes the next one faster, or a restore, may fail."""
         try:
             state.finish(root, state_identity(self._repository, self._plan.chain, self._set_id))
+            entrances.commit(self._set_id)
         except OSError as error:
-            text = f"The state file cannot be written ({error.strerror or error}); the next backup will take longer"
+            text = (
+                f"What spares work cannot be written to the archive directory ({error.strerror or error}); "
+                "the next backup, or a restore of one file, will take longer"
+            )
             self._monitor.report(Note(text, warning=True))
 
     def _run(
@@ -253,6 +271,7 @@ class _Run:
         changes: ChangeList,
         signatures: SignatureFiles,
         manifest: ManifestFiles,
+        entrances: EntranceWriter,
         lookup: SignatureLookup,
     ) -> tuple[Tally, int]:
         options, envelope = self._options, self._repository.envelope
@@ -261,9 +280,10 @@ class _Run:
         ledger = crew.ledger()
         meter = VolumeMeter(envelope, ledger, limit=options.volume_size)
         sink = crew.sink(signatures.write, depth=_DEPTH, name="signature files")
+        builder = ChunkBuilder(pool, meter, capacity=capacity)
         packer = Packer(
             self._source,
-            ChunkBuilder(pool, meter, capacity=capacity),
+            builder,
             EntryMaker(self._source, began_ns=int(SystemClock().now() * 1e9)),
             lookup,
             options=PackOptions(options.largest_block, options.detailed, options.skip_if_no_change),
@@ -272,17 +292,15 @@ class _Run:
         signer = Signer(sink.put, state, set_number=len(self._openers), known=self._known, changes=changes.add)
         sealer = self._sealer(pool)
         crew.afterwards(sealer.close)
+        self._monitor.report(Underway(lambda: _advance(packer.tally, builder, sealer)))
         packed = crew.ahead(packer.chunks(compare(self._source, self._known)), depth=_DEPTH, name="pack")
         signed = crew.ahead(signer.sign(packed), depth=_DEPTH, name="sign")
         pressed = press(signed, envelope, ledger, workers=options.workers, crew=crew)
         checking = crew.background(self._check, name="check the target") if self._check is not None else None
-        for volume in crew.ahead(sealer.seal(pressed), depth=1, name="seal"):
-            if checking is not None:
-                checking.join()
-            self._store(volume, manifest)
+        volumes = crew.ahead(sealer.seal(entrances.watch(pressed)), depth=1, name="seal")
+        for volume in _checked_first(volumes, checking):
+            self._store(volume, manifest, entrances)
             sealer.stored(volume)
-        if checking is not None:
-            checking.join()
         sink.finish()
         return packer.tally, signer.root_record
 
@@ -308,9 +326,17 @@ class _Run:
         wrapping = self._repository.written_wrapping(FileRole.VOLUME)
         return StoredName(self._set_id, FileRole.VOLUME, wrapping, volume=number)
 
-    def _store(self, volume: Volume, manifest: ManifestFiles) -> None:
+    def _store(self, volume: Volume, manifest: ManifestFiles, entrances: EntranceWriter) -> None:
         repository = self._repository
+        self._monitor.report(Storing(f"volume {volume.number}"))
         name = repository.hand_over(volume.sealed.path, self._volume_name(volume.number))
         manifest.add(volume.record())
+        entrances.add(volume.number, volume.sealed.sha256)
         self._stored_bytes += volume.sealed.size
         self._monitor.report(VolumeDone(volume.number, name, volume.sealed.size, volume.read_bytes))
+
+
+def _advance(tally: Tally, builder: ChunkBuilder, sealer: VolumeSealer) -> Advance:
+    """Asked for from another thread: each of the numbers is right, though not all of the same moment."""
+    unchanged = tally.source_bytes - tally.new_bytes - tally.changed_bytes
+    return Advance(max(0, unchanged) + builder.read_bytes, builder.read_bytes, sealer.made_bytes, tally.source_files)

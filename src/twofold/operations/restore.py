@@ -23,6 +23,7 @@ from twofold.errors import (
     TargetNotEmpty,
     TwofoldError,
 )
+from twofold.format.volume_reader import Run
 from twofold.model.entry import Entry, Kind
 from twofold.model.times import format_asctime
 from twofold.model.value import value
@@ -30,14 +31,15 @@ from twofold.monitor import FileRestored, Monitor, Note, Problem
 from twofold.operations.counting import CountingMonitor
 from twofold.pipeline.chain_reading import ChainReader, ReadingPlan, plan_reading, require_volumes
 from twofold.pipeline.mentions import narrowed
-from twofold.pipeline.merge import FileHistory
+from twofold.pipeline.merge import CheckedRun, FileHistory, Stretch, history_of, one_by_one
 from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
-from twofold.pipeline.replay import DataLost
+from twofold.pipeline.versions import DataLost
 from twofold.repository.repository import Repository
 from twofold.select.selector import Selector
 from twofold.select.sifting import Recorded, sift
 from twofold.tree.shortfalls import EntryProblem, problem_of
 from twofold.tree.write import TreeWriter, WriteOptions
+from twofold.tree.write_runs import RunWriter
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # every further file would fail as well
 UNSOUND = (FormatError, CorruptStream, DataLost)
@@ -132,7 +134,7 @@ def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOption
         reader = ChainReader(plan.reading, repository, crew, monitor=counting)
         try:
             restorer = _Restorer(options, counting)
-            entries = restorer.restore(reader.histories())
+            entries = restorer.restore(reader.stretches())
         finally:
             reader.close()
     report_lost_volumes(reader.failures)
@@ -174,20 +176,20 @@ class _Restorer:
         self._options = options
         self._monitor = monitor
         self._writer: TreeWriter | None = None
+        self._runs: RunWriter | None = None
         self._single = False  # whether the target itself is the one file to be restored
         # First names of hard link groups that stand in the target: path in the archive -> (path here, digest).
         self._leaders: dict[bytes, tuple[bytes, bytes]] = {}
         self.seen = False
 
-    def restore(self, histories: Iterator[FileHistory]) -> int:
+    def restore(self, stretches: Iterator[Stretch]) -> int:
         """Gives the number of entries written."""
-        written = 0
+        options = self._options
         try:
-            for rebuilt in self._selected(self._rebuilt(histories)):
-                if isinstance(rebuilt, _Unsound):
-                    self._monitor.report(Problem(rebuilt.path, rebuilt.reason, "restore"))
-                else:
-                    written += self._place(rebuilt)
+            if options.selection is None and not options.renames and not options.detailed:
+                written = sum(map(self._take, stretches))
+            else:
+                written = sum(map(self._take_rebuilt, self._selected(self._rebuilt(one_by_one(stretches)))))
             if self._writer is not None:
                 self._writer.finish()
         finally:
@@ -195,17 +197,40 @@ class _Restorer:
                 self._writer.close()
         return written
 
+    def _take(self, stretch: Stretch) -> int:
+        if isinstance(stretch, CheckedRun):
+            return self._write_run(*stretch)
+        rebuilt = self._rebuild(stretch)
+        return 0 if rebuilt is None else self._take_rebuilt(rebuilt)
+
+    def _take_rebuilt(self, rebuilt: Rebuilt | _Unsound) -> int:
+        if isinstance(rebuilt, _Unsound):
+            self._monitor.report(Problem(rebuilt.path, rebuilt.reason, "restore"))
+            return 0
+        return int(self._place(rebuilt))
+
+    def _write_run(self, run: Run, damaged: frozenset[int]) -> int:
+        """Writes most files of a run at once, the others one by one."""
+        if self._writer is None or self._single:
+            return sum(self._take(history_of(run, at)) for at in range(len(run)))
+        self._runs = self._runs or RunWriter(self._writer)
+        self.seen = True
+        written = len(run)
+        for at in self._runs.write(run, within=self._options.within, unfit=damaged):
+            written -= 1 - self._take(history_of(run, at))
+        return written
+
+    def _rebuild(self, history: FileHistory) -> Rebuilt | _Unsound | None:
+        try:
+            rebuilt = rebuild(history, temp_dir=self._options.temp_dir)
+        except UNSOUND as error:
+            self.seen = True
+            return _Unsound(history.path, str(error))
+        self.seen = self.seen or rebuilt is not None
+        return rebuilt
+
     def _rebuilt(self, histories: Iterator[FileHistory]) -> Iterator[Rebuilt | _Unsound]:
-        for history in histories:
-            try:
-                rebuilt = rebuild(history, temp_dir=self._options.temp_dir)
-            except UNSOUND as error:
-                self.seen = True
-                yield _Unsound(history.path, str(error))
-                continue
-            if rebuilt is not None:
-                self.seen = True
-                yield rebuilt
+        return (rebuilt for history in histories if (rebuilt := self._rebuild(history)) is not None)
 
     def _selected(self, rebuilt: Iterator[Rebuilt | _Unsound]) -> Iterator[Rebuilt | _Unsound]:
         if self._options.selection is None:

@@ -13,23 +13,25 @@ from typing import NamedTuple
 
 from twofold.concurrency import Crew
 from twofold.errors import CorruptStream, FormatError, PartlyDone
-from twofold.model.entry import Entry, Kind
+from twofold.format.volume_reader import Run
+from twofold.model.entry import Entry
 from twofold.model.relpath import is_within, order_key
 from twofold.model.value import value
 from twofold.monitor import Monitor, Problem
 from twofold.operations.counting import CountingMonitor
+from twofold.operations.local_walk import Local, LocalWalk
 from twofold.operations.restore import RestorePlan, report_lost_volumes
+from twofold.operations.verify_runs import RunComparison, beside
 from twofold.pipeline.chain_reading import ChainReader
-from twofold.pipeline.compare import Work
 from twofold.pipeline.entries import EntryMaker
-from twofold.pipeline.known import KINDS
-from twofold.pipeline.merge import FileHistory
+from twofold.pipeline.known import FIELDS, MODE, TYPE
+from twofold.pipeline.merge import CheckedRun, FileHistory, Stretch, history_of
 from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
-from twofold.pipeline.replay import DataLost
+from twofold.pipeline.versions import DataLost
 from twofold.repository.repository import Repository
 from twofold.tree.compare import Difference, difference
 from twofold.tree.owners import Owners
-from twofold.tree.scan import Listing, SourceTree
+from twofold.tree.scan import SourceTree
 
 
 @value
@@ -78,14 +80,6 @@ class VerifySummary(NamedTuple):
     differences: int
 
 
-class _Local(NamedTuple):
-    """A local entry; usable until the next one is asked for."""
-
-    path: bytes
-    work: Work
-    at: int
-
-
 def verify(
     source: SourceTree, repository: Repository, *, plan: RestorePlan, options: VerifyOptions, monitor: Monitor
 ) -> VerifySummary:
@@ -94,7 +88,7 @@ def verify(
     with Crew(monitor=monitor) as crew:
         reader = ChainReader(plan.reading, repository, crew, monitor=counting)
         try:
-            summary = _Verifier(source, options, counting).verify(reader.histories())
+            summary = _Verifier(source, options, counting).verify(reader.stretches())
         finally:
             reader.close()
     report_lost_volumes(reader.failures)
@@ -110,39 +104,73 @@ class _Verifier:
         self._monitor = monitor
         self._entries = EntryMaker(source, began_ns=0)
         self._owners = Owners()
+        self._walk = LocalWalk(source)
+        self._runs = RunComparison(
+            source, owners=None if options.numeric_owner else self._owners, compare_data=options.compare_data
+        )
         self._compared = 0
         self._differences = 0
 
-    def verify(self, histories: Iterator[FileHistory]) -> VerifySummary:
-        local_files = walk(self._source)
+    def verify(self, stretches: Iterator[Stretch]) -> VerifySummary:
+        walk = self._walk
         try:
-            local = next(local_files, None)
-            for history in histories:
-                path = self._local_path(history.path)
-                key = order_key(path)
-                while local is not None and order_key(local.path) < key:
-                    self._only_local(local)
-                    local = next(local_files, None)
-                here = local if local is not None and local.path == path else None
-                self._take(history, path, here)
-                if here is not None:
-                    local = next(local_files, None)
-            while local is not None:
-                self._only_local(local)
-                local = next(local_files, None)
+            for stretch in stretches:
+                if isinstance(stretch, CheckedRun):
+                    self._take_run(*stretch)
+                else:
+                    self._take_next(stretch)
+            while walk.here is not None:
+                self._only_local(walk.here)
+                walk.step()
         finally:
-            local_files.close()  # type: ignore[attr-defined]
+            walk.close()
         return VerifySummary(self._compared, self._differences)
+
+    def _take_next(self, history: FileHistory) -> None:
+        """Compares the next path of the backup with the local one, if that is the same."""
+        path = self._local_path(history.path)
+        local = self._find(path)
+        self._take(history, path, local)
+        if local is not None:
+            self._walk.step()
+
+    def _find(self, path: bytes) -> Local | None:
+        """The local entry of that path; those before it are not in the backup."""
+        walk, key = self._walk, order_key(path)
+        while walk.here is not None and walk.here.path != path and order_key(walk.here.path) < key:
+            self._only_local(walk.here)
+            walk.step()
+        return walk.here if walk.here is not None and walk.here.path == path else None
+
+    def _take_run(self, run: Run, damaged: frozenset[int]) -> None:
+        """Compares the files of a folder at once; what is not as it was backed up is then looked at by itself."""
+        expected = self._runs.expected(run, damaged)
+        paths = [self._local_path(path) for path in run.paths]
+        at = 0
+        while at < len(paths):
+            local = self._find(paths[at])
+            if local is None:
+                self._take_next(history_of(run, at))
+                at += 1
+                continue
+            count = beside(paths, at, local)
+            for index in self._runs.different(run, at, count, expected=expected, local=local):
+                found = Local(paths[at + index], local.work, local.at + index)
+                self._take(history_of(run, at + index), found.path, found)
+                self._compared -= 1
+            self._compared += count
+            self._walk.step(count)
+            at += count
 
     def _local_path(self, path: bytes) -> bytes:
         within = self._options.within
         return path[len(within) + 1 :] if within and is_within(path, within) else path
 
-    def _only_local(self, local: _Local) -> None:
+    def _only_local(self, local: Local) -> None:
         self._compared += 1
         self._report(OnlyLocal(local.path))
 
-    def _take(self, history: FileHistory, path: bytes, local: _Local | None) -> None:
+    def _take(self, history: FileHistory, path: bytes, local: Local | None) -> None:
         try:
             rebuilt = rebuild(history, temp_dir=self._options.temp_dir)
             if rebuilt is None:
@@ -162,7 +190,7 @@ class _Verifier:
         except (FormatError, CorruptStream, DataLost) as error:
             self._monitor.report(Problem(history.path, str(error), "restore"))
 
-    def _compare(self, rebuilt: Rebuilt, path: bytes, local: _Local) -> None:
+    def _compare(self, rebuilt: Rebuilt, path: bytes, local: Local) -> None:
         """Compares one entry; a local file is opened once, for its metadata and its content."""
         descriptor = None
         try:
@@ -179,7 +207,7 @@ class _Verifier:
                 os.close(descriptor)
 
     def _compare_with(
-        self, found: Entry, rebuilt: Rebuilt, path: bytes, *, descriptor: int | None, local: _Local
+        self, found: Entry, rebuilt: Rebuilt, path: bytes, *, descriptor: int | None, local: Local
     ) -> None:
         owners = None if self._options.numeric_owner else self._owners
         first = difference(found, rebuilt.entry, owners=owners)
@@ -197,49 +225,24 @@ class _Verifier:
         elif not comparison.is_same():
             self._report(DataDiffers(path))
 
-    def _open(self, local: _Local) -> int | None:
+    def _open(self, local: Local) -> int | None:
         """A descriptor of a regular file; None for all else, which must not be opened. Raises OSError."""
         work, at = local.work, local.at
-        if KINDS[stat.S_IFMT(work.stats[at].st_mode)] is not Kind.REGULAR:
+        if work.packed[at * FIELDS + MODE] & TYPE != stat.S_IFREG:
             return None
         return self._source.open_file(work.fd, work.names[at])
 
-    def _found(self, local: _Local, descriptor: int | None) -> Entry:
+    def _found(self, local: Local, descriptor: int | None) -> Entry:
         if descriptor is None:
             return self._entries.other(local.work, local.at, local.path)
         return self._entries.regular(local.work, local.at, local.path, descriptor)
 
-    def _unreadable(self, local: _Local, error: OSError) -> None:
+    def _unreadable(self, local: Local, error: OSError) -> None:
         self._monitor.report(Problem(local.path, error.strerror or str(error)))
 
     def _report(self, event: object) -> None:
         self._differences += 1
         self._monitor.report(event)
-
-
-def walk(source: SourceTree) -> Iterator[_Local]:
-    """Every entry of a tree in archive order, the root first; directories are open while their entries are given."""
-    root = Work(Listing(b"", -1, [b""], [source.root_stat]), None, 0)
-    yield _Local(b"", root, 0)
-    inside = source.open_root()
-    if inside is None:
-        return
-    stack = [(Work(inside, root, 0), 0)]
-    try:
-        while stack:
-            work, at = stack.pop()
-            if at == len(work.names):
-                os.close(work.fd)
-                continue
-            stack.append((work, at + 1))
-            yield _Local(work.prefix + work.names[at], work, at)
-            if stat.S_ISDIR(work.stats[at].st_mode):
-                below = source.enter(Listing(work.path, work.fd, work.names, work.stats), at)
-                if below is not None:
-                    stack.append((Work(below, work, at), 0))
-    finally:
-        for work, _ in stack:
-            os.close(work.fd)
 
 
 def _drain(content: Content | None) -> None:

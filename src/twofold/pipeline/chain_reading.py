@@ -11,10 +11,10 @@ from twofold.format.sigtar import SigMember
 from twofold.model.backup import Wrapping
 from twofold.model.relpath import order_key
 from twofold.model.value import value
-from twofold.monitor import Monitor, Note
-from twofold.pipeline.basis import read_entries
+from twofold.monitor import Advance, Monitor, Note, Underway
 from twofold.pipeline.fetch import NeededVolume, VolumeFetcher, needed_volumes
-from twofold.pipeline.merge import FileHistory, merge_sets
+from twofold.pipeline.merge import Stretch, merge_sets
+from twofold.pipeline.read_ahead import ReadAhead
 from twofold.pipeline.replay import SetReader
 from twofold.repository.manifests import load_manifest, load_remote_manifest
 from twofold.repository.repository import Repository
@@ -104,16 +104,20 @@ class ChainReader:
             )
             for (backup_set, _), feed in zip(sets, feeds, strict=True)
         ]
+        self._ahead = ReadAhead(merge_sets(self._readers), crew)
+        monitor.report(Underway(lambda: Advance(self._fetcher.read_bytes)))
 
     @property
     def failures(self) -> list[TwofoldError]:
         """Why volumes could not be read, so far."""
         return self._fetcher.failures
 
-    def histories(self) -> Iterator[FileHistory]:
-        return merge_sets(self._readers)
+    def stretches(self) -> Iterator[Stretch]:
+        """See `merge_sets` and `ReadAhead`."""
+        return iter(self._ahead)
 
     def close(self) -> None:
+        self._ahead.close()
         for reader in self._readers:
             reader.close()
 
@@ -124,6 +128,8 @@ def _members_between(
     """Looks entries of a set up in the cached copy of its signatures."""
 
     def between(low: bytes, high: bytes) -> list[SigMember] | None:
+        from twofold.pipeline.basis import read_entries  # rarely needed: every restore would pay for it
+
         path = repository.archive_dir.signature_path(backup_set.id)
         try:
             opened = repository.envelope_for(Wrapping.GZIP).open(path)

@@ -28,7 +28,7 @@ from twofold.pipeline.known import (
     subtree_entries,
 )
 from twofold.pipeline.known_directories import Unchanged, find_unchanged, known_parts
-from twofold.tree.scan import AskedAgain, CompactStats, Listing, SourceTree
+from twofold.tree.scan import MANY, AskedAgain, CompactStats, Listing, SourceTree
 
 
 class Work:
@@ -80,7 +80,7 @@ class Work:
 
     def ask_again(self, source: SourceTree) -> None:
         """Of very many entries the packed facts are kept; who wants all of one's facts has them looked up once more."""
-        if isinstance(self.stats, CompactStats) and self.listing is not None:
+        if isinstance(self.stats, CompactStats) and len(self.names) > MANY and self.listing is not None:
             self.stats.clear()  # whoever else still holds them
             self.stats = AskedAgain(source, self.fd, self.names)
             self.listing = self.listing._replace(stats=())
@@ -98,6 +98,8 @@ class Work:
         """The file has changed between being listed and being opened: what is recorded is from the opening."""
         if isinstance(self.stats, list):
             self.stats[index] = found
+        elif isinstance(self.stats, CompactStats):
+            self.stats.replace(index, found)
         self.packed[index * FIELDS : (index + 1) * FIELDS] = pack_stats([found])
 
     def distrust(self, index: int) -> None:

@@ -46,7 +46,7 @@ class EntryMaker:
             raise OSError(0, "It has become another type of file while the backup ran")
         if found.st_mtime_ns != work.stats[at].st_mtime_ns or found.st_ctime_ns != work.stats[at].st_ctime_ns:
             work.refresh(at, found)
-        if self.may_change_unseen(found):
+        if self.may_change_unseen(found.st_mtime_ns, found.st_ctime_ns):
             work.distrust(at)
         xattrs = self._storable(path, read_xattrs(descriptor))
         holes = holes_of(descriptor, found.st_size, blocks=found.st_blocks) if found.st_size else ()
@@ -75,7 +75,7 @@ class EntryMaker:
         found = _facts_of_other(work, at)
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         target = os.readlink(work.names[at], dir_fd=work.fd) if kind is Kind.SYMLINK else b""
-        if self.may_change_unseen(found):
+        if self.may_change_unseen(found.st_mtime_ns, found.st_ctime_ns):
             work.distrust(at)
         try:
             xattrs = self._storable(path, self._xattrs_of_other(work, at))
@@ -150,7 +150,7 @@ class EntryMaker:
             return False
         if entry.mtime_exact and self._xattrs_of_other(work, at) != entry.xattrs:
             return False
-        if self.may_change_unseen(found):
+        if self.may_change_unseen(found.st_mtime_ns, found.st_ctime_ns):
             work.distrust(at)
         return True
 
@@ -167,7 +167,7 @@ class EntryMaker:
             return False
         if found.st_nlink > 1:
             self.links_to(found, path)
-        if self.may_change_unseen(found):
+        if self.may_change_unseen(found.st_mtime_ns, found.st_ctime_ns):
             work.distrust(at)
         return True
 
@@ -191,10 +191,10 @@ class EntryMaker:
         builder.finish()
         return builder.take() == known.signature
 
-    def may_change_unseen(self, found: os.stat_result) -> bool:
+    def may_change_unseen(self, mtime_ns: int, ctime_ns: int) -> bool:
         """Whether a file has been changed so late that a change to come might leave its times as they are."""
-        tick = _FINE_TICK if found.st_ctime_ns % 1_000_000 else _COARSE_TICK
-        return max(found.st_ctime_ns, found.st_mtime_ns) > self._began_ns - tick
+        tick = _FINE_TICK if ctime_ns % 1_000_000 else _COARSE_TICK
+        return max(ctime_ns, mtime_ns) > self._began_ns - tick
 
 
 def _facts_of_other(work: Work, at: int) -> os.stat_result:

@@ -12,6 +12,7 @@ from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, Twofol
 from twofold.format.manifest import Manifest, VolumeRecord
 from twofold.model.relpath import order_key
 from twofold.monitor import Monitor, Note, VolumeRead
+from twofold.pipeline.entrances import Stretch
 from twofold.pipeline.replay import LostVolume, OpenVolume
 from twofold.pipeline.unwrap import Unwrapped, Unwrapper
 from twofold.repository.manifests import load_remote_manifest
@@ -22,10 +23,11 @@ _LOSSES: Final = (BadVolume, NotFound, Forbidden, CorruptStream)
 
 
 class NeededVolume(NamedTuple):
-    """A volume that is wanted, with the stored files that may be it."""
+    """A volume that is wanted, with the stored files that may be it, and what of it will do."""
 
     record: VolumeRecord
     candidates: tuple[FoundFile, ...]
+    stretch: Stretch | None = None
 
 
 def needed_volumes(backup_set: BackupSet, manifest: Manifest, *, within: bytes) -> list[NeededVolume]:
@@ -64,6 +66,11 @@ class VolumeFetcher:
         self._monitor = monitor
         self.failures: list[TwofoldError] = []
 
+    @property
+    def read_bytes(self) -> int:
+        """How much has been read of the content of all volumes."""
+        return self._unwrapper.read_bytes
+
     def feed(self, backup_set: BackupSet, volumes: Sequence[NeededVolume]) -> Iterable[OpenVolume | LostVolume]:
         """The volumes of one set, opened ahead of being asked for."""
         if len(volumes) == 1:
@@ -94,7 +101,8 @@ class VolumeFetcher:
 
     def _open_checked(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> Opened:
         try:
-            return self._repository.open_volume(volume.candidates, volume.record)
+            inside = volume.stretch.inside() if volume.stretch is not None else None
+            return self._repository.open_volume(volume.candidates, volume.record, inside)
         except BadVolume:
             other = second_opinion.on(volume.record)
             if other is None:

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from twofold.model.entry import Kind
 from twofold.model.value import value
-from twofold.tree.scan import bounded_time
+from twofold.tree.scan import CompactStats, bounded_time
 
 MAGIC: Final = b"twofold state 2\n"
 FIELDS: Final = 7
@@ -65,6 +65,8 @@ def pack_stats(stats: Sequence[os.stat_result]) -> array[int]:
 
     Times are those of `bounded_time`.
     """
+    if isinstance(stats, CompactStats):
+        return stats.packed()
     packed = array("q")
     for start in range(0, len(stats), _BATCH):
         packed.frombytes(

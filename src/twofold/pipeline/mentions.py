@@ -19,7 +19,9 @@ from twofold.format.tar_reader import TarReader
 from twofold.model.backup import FileRole, Wrapping
 from twofold.model.relpath import is_within, order_key
 from twofold.pipeline.chain_reading import ReadingPlan
+from twofold.pipeline.entrances import find_stretch
 from twofold.pipeline.fetch import NeededVolume, range_of
+from twofold.pipeline.known import DamagedState, KnownTree
 from twofold.repository.repository import Repository
 
 _PIECE: Final = 1 << 20
@@ -37,16 +39,30 @@ class Mention(NamedTuple):
 
 
 def narrowed(repository: Repository, plan: ReadingPlan) -> ReadingPlan:
-    """The plan without volumes in which there is surely nothing of what it is to read."""
+    """The plan without volumes, and parts of volumes, in which there is surely nothing of what it is to read."""
     if not plan.within:
         return plan
     sets = []
     settled: set[bytes] = set()
+    spoken_of = False
     for backup_set, volumes in reversed(plan.sets):
-        mentions = _mentions_of(repository, backup_set, volumes, within=plan.within) if volumes else None
-        sets.append((backup_set, volumes if mentions is None else _wanted(volumes, mentions, settled)))
+        # What is there now and no newer set speaks of must be in the full one: no need to search for it.
+        searched = volumes and not (backup_set.is_full and not spoken_of and _stands_in_state(repository, plan.within))
+        mentions = _mentions_of(repository, backup_set, volumes, within=plan.within) if searched else None
+        spoken_of = spoken_of or bool(volumes and mentions != [])
+        wanted = volumes if mentions is None else _wanted(volumes, mentions, settled)
+        sets.append((backup_set, _entered(repository, backup_set, wanted, plan.within)))
         settled.update(each.path for each in mentions or () if each.stands_alone)
     return ReadingPlan(tuple(reversed(sets)), plan.within)
+
+
+def _entered(
+    repository: Repository, backup_set: BackupSet, volumes: Sequence[NeededVolume], within: bytes
+) -> tuple[NeededVolume, ...]:
+    archive_dir = repository.archive_dir
+    return tuple(
+        volume._replace(stretch=find_stretch(archive_dir, backup_set, volume.record, within)) for volume in volumes
+    )
 
 
 def find_mentions(opener: Callable[[], Opened], within: bytes, *, parse: bool) -> list[Mention] | None:
@@ -88,6 +104,27 @@ def _occurs(opened: Opened, name: bytes) -> bool:
         found = found or name in window
         rest = window[1 - len(name) :] if len(name) > 1 else b""
     return found
+
+
+def _stands_in_state(repository: Repository, path: bytes) -> bool:
+    """Whether the state file has a path, of whichever chain it is: all that depends on it is what is read in vain."""
+    try:
+        known = KnownTree(repository.archive_dir.state_path)
+    except DamagedState:
+        return False
+    try:
+        *folders, name = (b"", *path.split(b"/"))  # the root has a record of its own
+        offset = known.root
+        for each in folders:
+            directory = known.directory(offset)
+            offset = directory.children[directory.name_list().index(each)]
+            if not offset:
+                return False
+        return name in known.directory(offset).name_list()
+    except (DamagedState, ValueError):
+        return False
+    finally:
+        known.close()
 
 
 def _mentions_of(

@@ -115,15 +115,20 @@ class Packer:
 
     def _store_run(self, work: Work, indexes: Sequence[int]) -> Iterator[Chunk]:
         """New entries: ordinary files by themselves, the others one by one between them."""
+        builder = self._builder
         position = 0
         while position < len(indexes):
             stopped = self._plain.store(work, indexes, position)
             if self._options.detailed:
                 for at in indexes[position:stopped]:
                     self._stored(work.prefix + work.names[at], "new")
+            position = stopped
             if stopped < len(indexes):
-                yield from self._store(work, indexes[stopped])
-            position = stopped + 1
+                if builder.chunk.used + _ROOM > builder.capacity:
+                    yield from builder.turn_over(_ROOM)
+                else:
+                    yield from self._store(work, indexes[stopped])
+                    position += 1
 
     def _store(self, work: Work, at: int) -> Iterator[Chunk]:
         path = work.prefix + work.names[at]

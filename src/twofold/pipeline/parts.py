@@ -41,6 +41,8 @@ class PartWriter:
         self.block_len = block_len
         self._announced = encode_holes(entry) + encode_content(pending_content(block_len, entry.size or 0))
         self._part = 0
+        self._lengths: dict[int, int] = {}
+        self._made = 0, b""
 
     def room(self) -> Iterator[Chunk]:
         """Makes room for one more part, whether it is the last or not."""
@@ -50,7 +52,12 @@ class PartWriter:
 
     def expected_header(self, ahead: int = 0) -> int:
         """How long the header of the next part (or one further `ahead`) is, if that part is not the last one."""
-        return len(self._header(self._part + 1 + ahead))
+        part = self._part + 1 + ahead
+        # But for the first one, all part numbers with as many digits have headers of one length.
+        alike = len(str(part)) if part > 1 else 0
+        if alike not in self._lengths:
+            self._lengths[alike] = len(self._header(part))
+        return self._lengths[alike]
 
     def place(self, data_at: int) -> int:
         """A full part's data lie at `data_at`: completes the entry. Gives where they lie now."""
@@ -84,15 +91,20 @@ class PartWriter:
         return self._announced[: len(self._announced) - 117]
 
     def _header(self, part: int) -> bytes:
-        return member_header(
-            self._action,
-            self._path,
-            kind=Kind.REGULAR,
-            metadata=self._metadata,
-            size=PART_SIZE,
-            part=part,
-            extra=self._announced if part == 1 else b"",
-        )
+        """The header of a full part; the last one made is kept, for its length is asked for first."""
+        if self._made[0] != part:
+            extra = self._announced if part == 1 else b""
+            header = member_header(
+                self._action,
+                self._path,
+                kind=Kind.REGULAR,
+                metadata=self._metadata,
+                size=PART_SIZE,
+                part=part,
+                extra=extra,
+            )
+            self._made = part, header
+        return self._made[1]
 
     def _move(self, data_at: int, size: int, header_length: int) -> int:
         wanted = self._builder.chunk.used + header_length

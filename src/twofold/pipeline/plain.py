@@ -7,9 +7,10 @@ holes, and that is as it was when it was listed, to the last byte. Every other f
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from twofold.format.difftar import PART_SIZE
@@ -18,18 +19,18 @@ from twofold.format.plain_headers import (
     LONGEST_PLAIN_PATH,
     PLAIN_HEADER,
     PlainOwner,
-    plain_headers,
     plain_owner,
+    write_headers,
 )
 from twofold.pipeline.blocks import STRONG_LENGTH, block_length
 from twofold.pipeline.chunks import ChunkBuilder
 from twofold.pipeline.compare import Work
 from twofold.pipeline.entries import EntryMaker
-from twofold.pipeline.known import CTIME, FIELDS, MODE, MTIME
+from twofold.pipeline.known import FIELDS
 from twofold.pipeline.members import PlainFile
 from twofold.pipeline.tally import Tally
-from twofold.system import list_xattrs
-from twofold.tree.metadata import BLOCK, worth_storing
+from twofold.tree.bulk import read_files
+from twofold.tree.metadata import BLOCK, LEFT_OUT
 from twofold.tree.owners import REMEMBERED
 from twofold.tree.scan import SourceTree
 
@@ -37,10 +38,14 @@ _TYPE: Final = 0o170000
 _HEADER: Final = 12
 _BLOCK_SUMS: Final = 4 + STRONG_LENGTH
 _LAST: Final = BLOCK - 1
-_ZEROS: Final = bytes(BLOCK)
+_IGNORED: Final = tuple(LEFT_OUT)
+# After a file that was not ordinary, no more than so many are tried at once, then twice as many each time: where
+# hardly any file is, little is done in vain.
+_FEW: Final = 4
+_MANY: Final = 1024
 
-# Place in the directory, size, times of modification and change as recorded, inode, owner.
-_Facts: TypeAlias = tuple[int, int, int, int, int, PlainOwner]
+# Path, owner, size, times of modification and change.
+_Facts: TypeAlias = tuple[bytes, PlainOwner, int, int, int]
 
 _new = tuple.__new__  # makes a value in half the time
 
@@ -71,6 +76,7 @@ class PlainFiles:
         self._settled = entries.settled_ns
         self._limit = builder.capacity - room
         self._owners: dict[tuple[int, int, int], PlainOwner] = {}
+        self._most = _MANY
         # All files of less than a part have blocks of one length (blocks.py; a test sees to it).
         self._block_len = block_length(PART_SIZE - 1, limit=largest_block)
 
@@ -79,95 +85,109 @@ class PlainFiles:
 
         That is the first file that is not ordinary or that has no room in the chunk, or the end.
         """
-        if work.fd < 0 or not work.prefix.isascii() or self._builder.chunk.used > self._limit:
+        if work.fd < 0 or not work.prefix.isascii():
             return start
-        files = self._read(work, indexes, start)
-        if files:
-            builder = self._builder
-            size = self._complete(work, files)
-            builder.place(work.prefix + work.names[files[0][0]], None)
-            builder.place(work.prefix + work.names[files[-1][0]], None)
-            builder.read_bytes += size
-            self._tally.new(size, files=len(files))
-            self._tally.raw_delta += size
-        return start + len(files)
+        while start < len(indexes):
+            tried = self._most
+            files = self._ordinary(work, indexes[start : start + tried])
+            count = self._read(work, indexes[start], len(files)) if files else 0
+            if count < len(files):
+                self._most = _FEW
+                del files[count:]
+            if files:
+                self._complete(work, indexes[start], files)
+                start += count
+            if count < tried:
+                break
+            self._most = min(2 * tried, _MANY)
+        return start
 
-    def _read(self, work: Work, indexes: Sequence[int], start: int) -> list[_Facts]:
-        """Reads files to where their data belong in the chunk, up to the first that is not ordinary.
+    def _ordinary(self, work: Work, indexes: Sequence[int]) -> list[_Facts]:
+        """The first files: as many as seem ordinary as listed, lie side by side, and have room in the chunk."""
+        names, packed, owners, prefix = work.names, work.packed, self._owners, work.prefix
+        longest = LONGEST_PLAIN_PATH - len(prefix)
+        position, limit = self._builder.chunk.used, self._limit
+        files: list[_Facts] = []
+        expected = indexes[0]
+        for at in indexes:
+            mode, uid, gid, size, mtime, ctime, _ = packed[at * FIELDS : (at + 1) * FIELDS]
+            name = names[at]
+            if (
+                mode & _TYPE != stat.S_IFREG
+                or size >= PART_SIZE
+                or position > limit
+                or at != expected
+                or len(name) > longest
+                or not name.isascii()
+                or not 0 <= mtime < LATEST_PLAIN
+            ):
+                break
+            owner = owners.get((mode, uid, gid)) or self._new_owner(mode, uid, gid)
+            if owner is None:
+                break
+            files.append((prefix + name, owner, size, mtime, ctime))
+            position += PLAIN_HEADER + size + (-size & _LAST)
+            expected += 1
+        return files
+
+    def _read(self, work: Work, first: int, count: int) -> int:
+        """Reads files to where their data belong in the chunk, up to the first that is not ordinary; gives how many.
 
         Where there is an error here the general way meets it again, and tells of it.
         """
-        view, limit = self._builder.view, self._limit + PLAIN_HEADER
-        names, packed, directory = work.names, work.packed, work.fd
-        longest = LONGEST_PLAIN_PATH - len(work.prefix)
-        open_file, facts_of, readv, close = self._source.open_file, self._facts_of, os.readv, os.close
-        files: list[_Facts] = []
-        position = self._builder.chunk.used + PLAIN_HEADER
-        for number in range(start, len(indexes)):
-            at = indexes[number]
-            name = names[at]
-            if position > limit or packed[at * FIELDS + MODE] & _TYPE != stat.S_IFREG:
-                break
-            if len(name) > longest or not name.isascii():
-                break
-            try:
-                descriptor = open_file(directory, name)
-                try:
-                    facts = facts_of(work, at, descriptor)
-                    size = readv(descriptor, [view[position : position + PART_SIZE]]) if facts is not None else -1
-                finally:
-                    close(descriptor)
-            except OSError:
-                break
-            if facts is None or size != facts[1]:
-                break
-            files.append(facts)
-            position += PLAIN_HEADER + size + (-size & _LAST)
-        return files
+        builder = self._builder
+        return read_files(
+            work.fd,
+            work.names[first : first + count],
+            builder.view,
+            listed=work.packed[first * FIELDS : (first + count) * FIELDS],
+            position=builder.chunk.used,
+            gap=PLAIN_HEADER,
+            limit=self._limit,
+            largest=PART_SIZE,
+            flags=self._source.file_flags,
+            ignored=_IGNORED,
+        )
 
-    def _facts_of(self, work: Work, at: int, descriptor: int) -> _Facts | None:
-        """What is recorded of an ordinary file; None for any other. Raises OSError."""
-        found = os.fstat(descriptor)
-        mode, inode, _, links, uid, gid, size = found[:7]
-        if links != 1 or size >= PART_SIZE or mode & _TYPE != stat.S_IFREG or found.st_blocks * BLOCK < size:
-            return None
-        mtime, ctime = found.st_mtime_ns, found.st_ctime_ns
-        packed, first = work.packed, at * FIELDS
-        if mtime != packed[first + MTIME] or ctime != packed[first + CTIME] or not 0 <= mtime < LATEST_PLAIN:
-            return None
-        if (names := list_xattrs(descriptor)) and worth_storing(names):
-            return None
-        owner = self._owners.get((mode, uid, gid)) or self._new_owner(mode, uid, gid)
-        if (mtime > self._settled or ctime > self._settled) and self._entries.may_change_unseen(found):
-            work.distrust(at)
-            ctime = 0
-        return None if owner is None else (at, size, mtime, ctime, inode, owner)
+    def _complete(self, work: Work, first: int, files: list[_Facts]) -> None:
+        """Puts headers in front of the data that have been read, and tells whoever has to know."""
+        builder = self._builder
+        for _, group in groupby(files, itemgetter(1)):
+            alike = list(group)
+            self._write(work, first, alike)
+            first += len(alike)
+        total = sum([size for _, _, size, _, _ in files])
+        builder.place(files[0][0], None)
+        builder.place(files[-1][0], None)
+        builder.read_bytes += total
+        self._tally.new(total, files=len(files))
+        self._tally.raw_delta += total
 
-    def _complete(self, work: Work, files: list[_Facts]) -> int:
-        """Puts headers in front of the data that have been read, and zeros behind; gives the size of the data."""
-        chunk = self._builder.chunk
-        buffer, position, block_len = chunk.buffer, chunk.used, self._block_len
-        prefix, names = work.prefix, work.names
-        total = 0
-        for at, size, mtime, ctime, inode, owner in files:
-            path = prefix + names[at]
-            sums = _HEADER + -(-size // block_len) * _BLOCK_SUMS
-            header, digest_at, front, back = plain_headers(
-                path, owner, sizes=(size, block_len, sums), mtime_ns=mtime, ctime_ns=ctime, inode=inode
-            )
-            data_at = position + PLAIN_HEADER
-            buffer[position:data_at] = header
-            end = data_at + size
-            rest = -size & _LAST
-            buffer[end : end + rest] = _ZEROS[:rest]
-            chunk.offsets.append(data_at)
-            chunk.sizes.append(size)
-            chunk.block_lens.append(block_len)
-            chunk.members.append(_new(PlainFile, (path, work, at, position + digest_at, front, back, sums)))
-            position = end + rest
-            total += size
-        chunk.used = position
-        return total
+    def _write(self, work: Work, first: int, files: list[_Facts]) -> None:
+        """Files that have all that a PlainOwner stands for in common."""
+        chunk, block_len, settled = self._builder.chunk, self._block_len, self._settled
+        for at, (_, _, _, mtime, ctime) in enumerate(files, first):
+            if (mtime > settled or ctime > settled) and self._entries.may_change_unseen(mtime, ctime):
+                work.distrust(at)
+        owner = files[0][1]
+        written = write_headers(
+            chunk.buffer,
+            chunk.used,
+            [file[0] for file in files],
+            work.packed[first * FIELDS : (first + len(files)) * FIELDS],
+            (owner.fields, owner.tail),
+            (block_len, _BLOCK_SUMS),
+        )
+        places = enumerate(zip(files, written, strict=True), first)
+        chunk.members += [
+            _new(PlainFile, (path, work, at, digest_at, front, back, sums))
+            for at, ((path, _, _, _, _), (_, digest_at, front, back, sums)) in places
+        ]
+        sizes = [file[2] for file in files]
+        chunk.offsets += [each[0] for each in written]
+        chunk.sizes += sizes
+        chunk.block_lens += [block_len] * len(files)
+        chunk.used = chunk.offsets[-1] + sizes[-1] + (-sizes[-1] & _LAST)
 
     def _new_owner(self, mode: int, uid: int, gid: int) -> PlainOwner | None:
         if len(self._owners) >= REMEMBERED:

@@ -17,10 +17,11 @@ from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord, Entry, Kind
 from twofold.pipeline.blocks import STRONG_LENGTH
 from twofold.pipeline.merge import FileHistory
-from twofold.pipeline.replay import Doubt, Lost, Version
+from twofold.pipeline.versions import Doubt, Lost, Version
 
 IN_MEMORY: Final = 1 << 20
-_BLOCK: Final = 1 << 20
+BLOCK: Final = IN_MEMORY + 1
+"""What is read of a content at once: more than what is kept in memory."""
 _UNLIMITED: Final = (1 << 63) - 1
 _AT_ZERO: Final = (0,)
 _UNKNOWN: Final = bytes(32)  # the first of several parts only announces the block length
@@ -78,7 +79,7 @@ class Content:
         elif self._differences or self._spooled >= 0:
             self.spool()
             offset = 0
-            while block := os.pread(self._spooled, _BLOCK, offset):
+            while block := os.pread(self._spooled, BLOCK, offset):
                 offset += len(block)
                 yield block
         else:
@@ -118,19 +119,20 @@ class Content:
         """Goes as far as is needed to know whether the content is small."""
         if self._doubtful and self._newest.entry.content is None:
             raise CorruptDelta("What its difference belongs to may have stood in a volume that cannot be read")
-        first = _read_up_to(self._base, IN_MEMORY + 1)
+        first = read_up_to(self._base, BLOCK)
         if self._differences:
             self._begin_with_differences(first)
         else:
             self._first = first
             if len(first) <= IN_MEMORY:
-                _check_whole(first, self._base.entry.content)
+                if not self._base.checked:
+                    _check_whole(first, self._base.entry.content)
                 self._whole = first
 
     def _begin_with_differences(self, first: bytes) -> None:
         self._basis = self._started_basis(first)
         for difference in self._differences:
-            self._first = _read_up_to(difference, IN_MEMORY + 1)
+            self._first = read_up_to(difference, BLOCK)
             whole = self._patched_in_memory(difference)
             if difference is self._newest:
                 self._whole = whole
@@ -195,7 +197,7 @@ class Content:
         patcher = rsync.Patcher(self._basis, os.fstat(self._basis).st_size, output, max_size=limit)
         patcher.feed(delta)
         if len(delta) > IN_MEMORY:
-            while block := difference.read(_BLOCK):
+            while block := difference.read(BLOCK):
                 patcher.feed(block)
         patcher.finish()
         self._drop_basis()
@@ -212,7 +214,7 @@ class Content:
         while block:
             check.update(block)
             yield block
-            block = self._base.read(_BLOCK)
+            block = self._base.read(BLOCK)
         if announced is not None or not self._differences:
             check.finish(self._base.entry.content)
 
@@ -274,7 +276,8 @@ def _rebuild_from_several(history: FileHistory, temp_dir: str) -> Rebuilt | None
     return Rebuilt(history.path, newest, Content(base, differences, temp_dir=temp_dir, doubtful=doubtful))
 
 
-def _read_up_to(version: Version, size: int) -> bytes:
+def read_up_to(version: Version, size: int) -> bytes:
+    """The next `size` bytes, fewer only at the end, whatever the parts of the file are. Raises as `Version.read`."""
     data = version.read(size)
     if version.first_part is None or len(data) == size or not data:
         return data
@@ -291,11 +294,15 @@ def _final(record: ContentRecord | None) -> ContentRecord | None:
     return record if record is not None and record.digest != _UNKNOWN else None
 
 
+def is_recorded(content: bytes, record: ContentRecord | None) -> bool:
+    """Whether a content is the one on record; true, too, where there is no record of it."""
+    if record is None or record.digest == _UNKNOWN:
+        return True
+    return rsync.content_hashes(content, _AT_ZERO, (len(content),), (record.block_len,)) == record.digest
+
+
 def _check_whole(content: bytes, record: ContentRecord | None) -> None:
-    if record is None:
-        return
-    block_len, _, digest = record
-    if digest != _UNKNOWN and rsync.content_hashes(content, _AT_ZERO, (len(content),), (block_len,)) != digest:
+    if not is_recorded(content, record):
         raise CorruptContent(_NOT_THE_SAME)
 
 
@@ -305,7 +312,7 @@ def _check_written(descriptor: int, offset: int, record: ContentRecord | None) -
     if expected is None:
         return
     check = _Check(expected)
-    while block := os.pread(descriptor, _BLOCK, offset):
+    while block := os.pread(descriptor, BLOCK, offset):
         check.update(block)
         offset += len(block)
     check.finish(expected)

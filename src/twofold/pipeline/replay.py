@@ -16,10 +16,10 @@ from twofold.format.difftar import PART_SIZE, Action, DiffMember
 from twofold.format.manifest import VolumeRecord
 from twofold.format.sigtar import SigMember
 from twofold.format.tar_reader import ByteSource
-from twofold.format.volume_reader import VolumeReader
-from twofold.model.entry import Entry
+from twofold.format.volume_reader import Run, VolumeReader
 from twofold.model.relpath import is_within, order_key
 from twofold.monitor import Monitor, Note, Problem
+from twofold.pipeline.versions import DataLost, Lost, Version
 
 _PIECE: Final = 1 << 20
 _MOST_FILLER: Final = 1 << 28  # duplicity fills encrypted volumes up with some tens of KiB
@@ -46,44 +46,6 @@ Feed: TypeAlias = Iterable[OpenVolume | LostVolume]
 MembersBetween: TypeAlias = Callable[[bytes, bytes], Iterable[SigMember] | None]
 
 
-class Lost(NamedTuple):
-    """One set's word on a path stood in a volume that cannot be read."""
-
-    path: bytes
-
-
-class Doubt(NamedTuple):
-    """One set may have something to say of a path: neither its volume nor its signatures can be read."""
-
-    path: bytes
-
-
-class DataLost(TwofoldError):
-    """The rest of a file stood in a volume that cannot be read, or its parts do not follow each other."""
-
-
-class Version:
-    """What one set says of a path; its data come in order, once, and only until the next path is asked for."""
-
-    __slots__ = ("_reader", "action", "entry", "first_part", "path")
-
-    def __init__(
-        self, action: Action, path: bytes, entry: Entry, *, part: int | None = None, reader: SetReader | None = None
-    ) -> None:
-        self.action = action
-        self.path = path
-        self.entry = entry
-        self.first_part = part
-        self._reader = reader
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes, none at the end; the content record of the entry is known from then on.
-
-        Raises DataLost, CorruptTar, and what reading the volume raises.
-        """
-        return self._reader.read_data(self, size) if self._reader is not None else b""
-
-
 def _remembered(member: SigMember) -> Version | Lost:
     """What a signature file knows of an entry whose volume is lost: everything, unless it had data."""
     match member.action:
@@ -105,6 +67,8 @@ class _Gap(NamedTuple):
 
 class SetReader:
     """One set's members in order, over all its volumes."""
+
+    lends = True
 
     def __init__(self, feed: Feed, *, within: bytes, members_between: MembersBetween, monitor: Monitor) -> None:
         """`members_between` gives the entries of the set's signature file between two order keys, both included.
@@ -152,6 +116,27 @@ class SetReader:
         self._next_part = None if part is None else part + 1
         self._all_full = size == PART_SIZE
         return Version(action, path, entry, part=part, reader=self)
+
+    def take_run(self, until: bytes | None) -> Run | None:
+        """Instead of `take`: the file of `key` and those behind it, before the order key `until`, all of them whole.
+
+        None where `take` has to be used. Of each file this set says that it is as the run has it.
+        """
+        if self._lost or self._gaps or self._tar is None:
+            return None
+        if self._within:
+            end = order_key(self._within) + b"\1"
+            until = end if until is None else min(until, end)
+        run = self._tar.run(until)
+        if run is not None:
+            self._taken_key = self._head_key = self._last_key = run.last_key
+            self._last_part = self._next_part = None
+        return run
+
+    @property
+    def has_doubts(self) -> bool:
+        """Whether `doubts` may be true of any path."""
+        return bool(self._doubts)
 
     def doubts(self, key: bytes) -> bool:
         """Whether a path that this set does not mention may have stood in a volume that cannot be read."""

@@ -80,6 +80,7 @@ class VolumeSealer:
         self._explain = explain
         self._ready_at = next_wanted_at(volume_size)
         self._written = 0
+        self.made_bytes = 0
         self._sealer: Sealer | None = None
         self._open: list[Sealer] = []
         self._made: set[str] = set()
@@ -151,6 +152,7 @@ class VolumeSealer:
         sealer.write(piece)
         before = self._written
         self._written += len(piece.data)
+        self.made_bytes += len(piece.data)
         if before < self._ready_at <= self._written:
             self._envelope.prepare(1, self._directory())
         self._pool.give(chunk.buffer)

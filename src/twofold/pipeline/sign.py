@@ -14,7 +14,7 @@ from twofold import rsync
 from twofold.format import sigtar
 from twofold.format.manifest import FileChange
 from twofold.format.plain_headers import PLAIN_HEADER
-from twofold.format.tar_writer import Metadata, padding, tail
+from twofold.format.tar_writer import BLOCK, Metadata, padding, tail
 from twofold.model.entry import ContentRecord, Entry
 from twofold.pipeline.blocks import STRONG_LENGTH
 from twofold.pipeline.known import KnownTree, StateWriter, copy_subtree, location
@@ -35,6 +35,8 @@ from twofold.pipeline.plain import signature_size
 
 _KIND: Final = rsync.SignatureKind.BLAKE2_RABIN_KARP
 _PIECE: Final = 1 << 20
+_LAST: Final = BLOCK - 1
+_ZEROS: Final = bytes(BLOCK)
 
 
 class _Sums:
@@ -122,10 +124,11 @@ class Signer:
         for path, work, at, digest_at, front, back, size in members:
             buffer[digest_at : digest_at + 64] = digest = digits[digit : digit + 64]
             work.locations[at] = base | offset
-            rest = padding(size)
-            pieces += (front, digest, back, signatures[position : position + size], rest)
-            offset += PLAIN_HEADER + size + len(rest)
-            position += size
+            rest = -size & _LAST
+            end = position + size
+            pieces += (front, digest, back, signatures[position:end], _ZEROS[:rest])
+            offset += PLAIN_HEADER + size + rest
+            position = end
             digit += 64
             new.append(path)
         sums.number, sums.signature_at = digit // 64, position

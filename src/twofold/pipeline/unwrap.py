@@ -49,6 +49,7 @@ class Unwrapper:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._running = 0
+        self.read_bytes = 0
 
     def begin(self, opened: Opened) -> Ahead | None:
         """Reads the rest of a file in a thread of its own; None when enough of these are at work."""
@@ -81,11 +82,14 @@ class Unwrapped:
                 ahead = self._ahead = self._unwrapper.begin(self._opened)
             self._begun = True
             if ahead is None:
-                return self._opened.read(size)
+                data = self._opened.read(size)
+                self._unwrapper.read_bytes += len(data)
+                return data
         data = self._rest or ahead.next_block()
         while len(data) < size and (block := ahead.next_block()):
             data += block
         self._rest = data[size:]
+        self._unwrapper.read_bytes += len(data) - len(self._rest)
         return data[:size]
 
     def close(self) -> None:

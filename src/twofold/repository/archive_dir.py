@@ -18,6 +18,7 @@ from twofold.model.backup import FileRole, SetId, StoredName, Wrapping
 
 LOCK_NAME: Final = "lockfile"
 STATE_NAME: Final = "twofold-state"
+_ENTRANCES_PREFIX: Final = "twofold-entrances."
 _SCRATCH_PREFIX: Final = "twofold-scratch-"
 
 
@@ -46,9 +47,12 @@ class ArchiveDir:
             raise UserError(
                 f"Cannot use the archive directory {self.path}: {error.strerror}; name another one with --archive-dir"
             ) from error
-        for name in os.listdir(self.path):
-            if name.startswith((_SCRATCH_PREFIX, STATE_NAME + ".")):
-                os.unlink(os.path.join(self.path, name))  # left by a run that was killed: the lock says it is gone
+        names = frozenset(os.listdir(self.path))
+        for name in names:
+            left = name.startswith((_SCRATCH_PREFIX, STATE_NAME + "."))  # by a run that was killed: it has no lock
+            alone = name.startswith(_ENTRANCES_PREFIX) and name[len(_ENTRANCES_PREFIX) :] not in names
+            if left or alone:
+                os.unlink(os.path.join(self.path, name))
 
     def _take_lock(self) -> int:
         path = os.path.join(self.path, LOCK_NAME)
@@ -97,6 +101,10 @@ class ArchiveDir:
         wrapping = Wrapping.PLAIN if partial else Wrapping.GZIP
         return self.path_of(self.codec.format(StoredName(set_id, FileRole.SIGNATURES, wrapping, partial=partial)))
 
+    def entrances_path(self, set_id: SetId) -> str:
+        """Of a file that goes with the manifest after which it is named."""
+        return self.path_of(_ENTRANCES_PREFIX + os.path.basename(self.manifest_path(set_id)))
+
     @property
     def state_path(self) -> str:
         return self.path_of(STATE_NAME)
@@ -125,11 +133,12 @@ class ArchiveDir:
         self.install(scratch, path)
 
     def remove(self, name: str) -> None:
-        """Deletes a file of this folder; a missing one is no error."""
-        try:
-            os.unlink(self.path_of(name))
-        except FileNotFoundError:
-            pass
+        """Deletes a file of this folder with what goes with it; a missing one is no error."""
+        for each in (_ENTRANCES_PREFIX + name, name):
+            try:
+                os.unlink(self.path_of(each))
+            except FileNotFoundError:
+                pass
 
     def sync(self) -> None:
         """Makes names in the folder durable."""

@@ -16,7 +16,7 @@ from twofold import system
 from twofold.collection.collection import Collection, build_collection
 from twofold.collection.sets import FoundFile, find_files
 from twofold.concurrency import spawn
-from twofold.envelope.protocol import Envelope, Opened
+from twofold.envelope.protocol import Envelope, Inside, Opened
 from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError, UserError, WrongSigner
 from twofold.format.manifest import VolumeRecord
 from twofold.format.names import NameCodec
@@ -28,6 +28,8 @@ from twofold.storage.store import CanMove, CanOpenInPlace, CanStage, Key, Store,
 
 _READ_SIZE: Final = 1 << 20
 _LONGEST_NAME: Final = 200
+_FILES_OF_A_SET: Final = 3
+"""The least: one volume, the signatures, the manifest."""
 _STRENGTH: Final = ("SHA256", "SHA1", "MD5")
 
 
@@ -64,6 +66,7 @@ class Repository:
         self.options = options
         self.written = written
         self._envelopes = envelopes
+        self._has_begun_set = False
         self.monitor = monitor
 
     @property
@@ -106,6 +109,14 @@ class Repository:
         stage = ability(self.store, CanStage)
         return (stage.staging_directory() if stage is not None else None) or self.options.temp_dir
 
+    def begin_set(self) -> None:
+        """Does ahead what writing a backup set will have to wait for. May be called twice, but only the first time
+        counts. What nobody uses ends with `close`.
+        """
+        if not self._has_begun_set:
+            self._has_begun_set = True
+            self.envelope.prepare(_FILES_OF_A_SET, self.staging_directory())
+
     def hand_over(self, path: str, meaning: StoredName) -> str:
         """Stores a finished local file, which is gone afterwards; gives its name at the target."""
         name = self.codec.format(meaning)
@@ -138,8 +149,10 @@ class Repository:
             if temporary:
                 os.unlink(path)
 
-    def open_volume(self, candidates: Sequence[FoundFile], record: VolumeRecord) -> Opened:
-        """Fetches and opens a volume: the candidate whose size and hash are those on record.
+    def open_volume(
+        self, candidates: Sequence[FoundFile], record: VolumeRecord, inside: Inside | None = None
+    ) -> Opened:
+        """Fetches and opens a volume: the candidate whose size and hash are those on record. `inside` as for envelopes.
 
         Raises BadVolume when none is, after as many downloads as the options allow, and NotFound when there is none.
         """
@@ -150,7 +163,7 @@ class Repository:
             for _ in range(self.options.attempts):
                 path, temporary = self._fetch(file)
                 try:
-                    opened = self._open_checked(file, path, record, temporary=temporary)
+                    opened = self._open_checked(file, path, record, inside, temporary=temporary)
                     if not isinstance(opened, BadVolume):
                         return opened
                     failure = opened
@@ -162,14 +175,16 @@ class Repository:
         assert failure is not None
         raise failure
 
-    def _open_checked(self, file: FoundFile, path: str, record: VolumeRecord, *, temporary: bool) -> Opened | BadVolume:
+    def _open_checked(
+        self, file: FoundFile, path: str, record: VolumeRecord, inside: Inside | None, *, temporary: bool
+    ) -> Opened | BadVolume:
         """The opened file, or what is wrong with its hash.
 
         gpg works while the hash is taken. What it says counts, and what it made is read, only if the hash is right.
         """
         check = spawn(lambda: self._fault(file.name, path, record, temporary=temporary), name="hash")
         try:
-            opened = self._envelope_of(file).open(path)
+            opened = self._envelope_of(file).open(path, inside)
         except (TwofoldError, OSError):
             fault = check.join()
             if fault is None:

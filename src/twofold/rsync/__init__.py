@@ -7,7 +7,6 @@ the same but hundreds of times slower: `IMPLEMENTATION` tells which, so that `ui
 from __future__ import annotations
 
 from twofold.rsync.kernel import (
-    KERNEL_VERSION,
     BlockSums,
     ContentHashes,
     Data,
@@ -46,7 +45,6 @@ block_sums: BlockSums = _kernel.block_sums
 
 __all__ = [
     "IMPLEMENTATION",
-    "KERNEL_VERSION",
     "Data",
     "DeltaEncoder",
     "DeltaMaker",

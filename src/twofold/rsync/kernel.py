@@ -18,10 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final, Protocol
-
-KERNEL_VERSION: Final = 2
-"""Raised with every change of behaviour; the compiled kernel must have the same."""
+from typing import Protocol
 
 Data = bytes | bytearray | memoryview
 """Bytes to read."""

@@ -10,9 +10,10 @@ from typing import Final
 
 from twofold import _native
 from twofold._native import SignatureBuilder, block_sums, content_hashes, set_simd_level, sign_many, simd_level
+from twofold._version import KERNEL_VERSION
 from twofold.errors import CorruptDelta, CorruptSignature
 from twofold.rsync.checks import check_format
-from twofold.rsync.kernel import KERNEL_VERSION, Data, DeltaMaker
+from twofold.rsync.kernel import Data, DeltaMaker
 
 IMPLEMENTATION: Final = "native"
 

@@ -57,6 +57,18 @@ class AttributeWriter:
         self._refused: dict[OwnerIds, bool] = {}
         self._ordinary_user = os.geteuid() != 0
 
+    def owner_at_birth(self, uid: int, gid: int, uname: bytes, gname: bytes) -> OwnerIds | None:
+        """The owner that a file with this recorded owner gets, -1 and -1 if it keeps the one that it is made with.
+
+        None where giving it away would be refused, so that the group alone may have to be tried.
+        """
+        if not self._restore_ownership:
+            return -1, -1
+        recorded = (uid, gid, uname, gname)
+        wanted = self._wanted.get(recorded) or self._look_up(Entry(Kind.REGULAR, 0, *recorded))
+        valid = 0 <= wanted[0] <= HIGHEST_ID and 0 <= wanted[1] <= HIGHEST_ID
+        return wanted if valid and wanted not in self._refused else None
+
     def apply(self, fd: int, path: bytes, entry: Entry, birth: Birth) -> None:
         """To an open file or directory. NB: hot, called for every file; hence no helper objects."""
         wanted = self._wanted.get(entry[2:6]) or self._look_up(entry)

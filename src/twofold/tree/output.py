@@ -5,6 +5,7 @@ Always holds: a hole is left only where the data is zero, so a wrong record of h
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from twofold.tree.shortfalls import problem_of
 
 ZEROS = bytes(65536)
 COPY_PIECE = 1 << 20
+# The file system has no hard links, or no more of them for this file, or not across this mount.
+NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
@@ -147,3 +150,22 @@ class OutputFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
+
+
+def rename_without_replacing(name: bytes, target: bytes, dir_fd: int) -> None:
+    """Renames unless the target exists. Raises FileExistsError, OSError."""
+    try:
+        os.link(name, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        try:
+            os.stat(target, dir_fd=dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            os.rename(name, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        else:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+    else:
+        os.unlink(name, dir_fd=dir_fd)

@@ -22,7 +22,7 @@ from twofold.model.value import value
 from twofold.monitor import Monitor
 from twofold.tree.attributes import AttributeWriter, Birth, birth_of
 from twofold.tree.directories import Directory, DirectoryStack, Policy, open_below, open_up
-from twofold.tree.output import OutputFile, Placement, write_all, write_sparse
+from twofold.tree.output import NO_LINKS, OutputFile, Placement, rename_without_replacing, write_all, write_sparse
 from twofold.tree.owners import Owners
 from twofold.tree.shortfalls import DegradedKind, EntryProblem, Shortfalls, problem_of
 
@@ -30,8 +30,6 @@ CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEX
 # A large file may be read back before it gets its name.
 LARGE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SOURCE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# The file system has no hard links, or no more of them for this file, or not across this mount.
-NO_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS})
 NEVER_NS = 2**63
 RESERVED = frozenset({b"", b".", b".."})
 FILE_TYPES = {
@@ -72,7 +70,7 @@ class TreeWriter:
         self._overwrite = options.overwrite
         self._ordered = not options.any_order
         self._shortfalls = Shortfalls()
-        self._attributes = AttributeWriter(
+        self.attributes = AttributeWriter(
             Owners(),
             restore_ownership=options.restore_ownership,
             numeric_owner=options.numeric_owner,
@@ -87,7 +85,7 @@ class TreeWriter:
             self._directories = DirectoryStack(
                 root,
                 Policy(overwrite=options.overwrite, ordered=self._ordered),
-                attributes=self._attributes,
+                attributes=self.attributes,
                 shortfalls=self._shortfalls,
             )
         except OSError as error:
@@ -128,7 +126,7 @@ class TreeWriter:
                     os.ftruncate(fd, len(data))
                 elif data:
                     write_all(fd, data)
-                self._attributes.apply(fd, path, entry, directory.files or _learn(directory, fd))
+                self.attributes.apply(fd, path, entry, directory.files or _learn(directory, fd))
             finally:
                 os.close(fd)
             if working is not name:
@@ -138,6 +136,20 @@ class TreeWriter:
             if isinstance(error, OSError):
                 raise problem_of(path, error) from error
             raise
+
+    def directory_of(self, path: bytes) -> Directory:
+        """Where `path` and others beside it are to be made by the caller, who says so to `made`.
+
+        Refuses, like every method that makes something, what must not be made.
+        """
+        last = self._last
+        directory, _ = self._locate(path)
+        self._last = last
+        return directory
+
+    def made(self, path: bytes) -> None:
+        """All files up to `path` that belong into the directory given by `directory_of` are there."""
+        self._last = order_key(path)
 
     def create_file(self, path: bytes, entry: Entry) -> OutputFile:
         """Begins a large regular file, to be committed or discarded before the next entry."""
@@ -254,13 +266,13 @@ class TreeWriter:
         working = self._temporary % self._temporaries
 
         def settle(fd: int) -> None:
-            self._attributes.apply(fd, path, entry, directory.files or _learn(directory, fd))
+            self.attributes.apply(fd, path, entry, directory.files or _learn(directory, fd))
 
         def place() -> None:
             if self._overwrite:
                 os.rename(working, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
             else:
-                _rename_without_replacing(working, name, directory.fd)
+                rename_without_replacing(working, name, directory.fd)
 
         try:
             fd = os.open(working, LARGE_FLAGS, 0o600, dir_fd=directory.fd)
@@ -285,7 +297,7 @@ class TreeWriter:
             raise problem_of(path, error) from error
         try:
             birth = directory.files or _learn_from_node(directory, working)
-            self._attributes.apply_to_node(working, dir_fd, path=path, entry=entry, birth=birth)
+            self.attributes.apply_to_node(working, dir_fd, path=path, entry=entry, birth=birth)
             if working is not name:
                 os.rename(working, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         except OSError as error:
@@ -370,22 +382,3 @@ def _remove(name: bytes, directory: Directory) -> None:
         os.unlink(name, dir_fd=directory.fd)
     except OSError:
         pass  # it is already gone, or the problem that led here is told in its place
-
-
-def _rename_without_replacing(name: bytes, target: bytes, dir_fd: int) -> None:
-    """Renames unless the target exists. Raises FileExistsError, OSError."""
-    try:
-        os.link(name, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        try:
-            os.stat(target, dir_fd=dir_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            os.rename(name, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-        else:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-    else:
-        os.unlink(name, dir_fd=dir_fd)

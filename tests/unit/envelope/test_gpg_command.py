@@ -16,6 +16,7 @@ def test_symmetric_files_use_the_faster_digest_for_the_passphrase() -> None:
     words = gpg_command.encrypt_command(settings(), passphrase_fd=7)
     assert words[-1] == "--symmetric"
     assert words[words.index("--s2k-digest-algo") + 1] == "SHA256"
+    assert words[words.index("--s2k-count") + 1] == "65011712"  # the most that OpenPGP can say
     assert words[words.index("--passphrase-fd") + 1] == "7"
     assert words[words.index("--pinentry-mode") + 1] == "loopback"
 

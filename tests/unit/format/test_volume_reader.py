@@ -65,7 +65,36 @@ def both_ways(stream: bytes) -> tuple[list[object], list[object], int]:
         member = general.next_member()
         return None if member is None else interpret(member)
 
-    return outcome(usual.next), outcome(in_general), usual.unusual
+    expected = outcome(in_general)
+    assert in_runs(stream) == expected
+    return outcome(usual.next), expected, usual.unusual
+
+
+def in_runs(stream: bytes) -> list[object]:
+    """The members as the runs give them, the others in between."""
+    reader = VolumeReader(io.BytesIO(stream))
+    found: list[object] = []
+
+    def following() -> DiffMember | None:
+        member = reader.next()
+        if member is not None and (run := reader.run(None)) is not None:
+            for at, path in enumerate(run.paths):
+                found.append(DiffMember(Action.SNAPSHOT, path, None, run.entry(at), run.sizes[at]))
+            return found.pop()  # type: ignore[return-value]
+        return member
+
+    def all_of() -> DiffMember | None:
+        member = following()
+        if member is not None:
+            found.append(member)
+        return member
+
+    try:
+        while all_of() is not None:
+            pass
+    except CorruptTar as error:
+        found.append(str(error))
+    return found
 
 
 @pytest.mark.parametrize("entry", [FILE, WHOLE_SECOND])
@@ -155,3 +184,66 @@ def test_a_sum_that_is_only_right_modulo_that_of_adler_is_wrong() -> None:
     found, expected, _ = both_ways(bytes(warm + strange))
     assert found == expected
     assert "wrong checksum" in str(found[-1])
+
+
+def many(count: int) -> list[bytes]:
+    return [stored(b"d/file %03d" % number) for number in range(count)]
+
+
+def test_a_run_has_the_data_and_all_that_is_recorded() -> None:
+    reader = VolumeReader(io.BytesIO(b"".join(many(5))))
+    reader.next()  # its owner has not been met before
+    reader.next()
+    run = reader.run(None)
+    assert run is not None
+    assert run.paths == [b"d/file 001", b"d/file 002", b"d/file 003", b"d/file 004"]
+    assert [run.data[at : at + size] for at, size in zip(run.offsets, run.sizes, strict=True)] == [DATA] * 4
+    assert [run.content(at) for at in range(len(run))] == [DATA] * 4
+    assert (run.modes, run.owners) == ([FILE.mode] * 4, [(1000, 1000, b"u", b"g")] * 4)
+    assert run.mtimes_ns == [FILE.mtime_ns] * 4
+    assert run.block_lens == [4096] * 4
+    assert run.digests == b"d" * 128
+    assert run.last_key == b"d\0file 004"
+    assert reader.next() is None
+
+
+def test_a_run_ends_before_the_key_that_it_is_told() -> None:
+    reader = VolumeReader(io.BytesIO(b"".join(many(5))))
+    reader.next()
+    reader.next()
+    run = reader.run(b"d\0file 003")
+    assert run is not None
+    assert run.paths == [b"d/file 001", b"d/file 002"]
+    following = reader.next()
+    assert following is not None
+    assert following.path == b"d/file 003"
+
+
+def test_a_run_begins_with_the_current_member_or_not_at_all() -> None:
+    reader = VolumeReader(io.BytesIO(b"".join(many(9)) + stored(b"e", part=1) + stored(b"f")))
+    assert reader.run(None) is None, "there is no member yet"
+    reader.next()
+    assert reader.run(None) is None, "it has come the general way"
+    reader.next()
+    reader.read(1)
+    assert reader.run(None) is None, "some of it has been read"
+    reader.next()
+    assert reader.run(None) is not None
+    assert reader.run(None) is None, "it has been taken"
+    part = reader.next()
+    assert part is not None
+    assert part.part == 1
+    assert reader.run(None) is None, "it is not whole"
+
+
+def test_what_does_not_lie_whole_in_the_buffer_is_in_no_run() -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, 2048))
+
+    reader = VolumeReader(Slow(b"".join(many(20))))
+    paths = []
+    while (member := reader.next()) is not None:
+        run = reader.run(None)
+        paths += [member.path] if run is None else run.paths
+    assert paths == [b"d/file %03d" % number for number in range(20)]

@@ -39,7 +39,7 @@ def read(folder: bytes, name: bytes) -> bytes:
 
 
 class MeddledTree(SourceTree):
-    """Does something to the tree just before a file of that name is opened."""
+    """Does something to the tree just before a file of that name is opened, or a batch of files that it may be in."""
 
     def __init__(self, place: Place, name: bytes, meddle: Callable[[], None]) -> None:
         super().__init__(place.source, None, options=ScanOptions(), monitor=place.monitor)
@@ -47,10 +47,19 @@ class MeddledTree(SourceTree):
         self._meddle: Callable[[], None] | None = meddle
 
     def open_file(self, parent_fd: int, name: bytes) -> int:
-        if name == self._name and self._meddle is not None:
+        if name == self._name:
+            self._meddle_once()
+        return super().open_file(parent_fd, name)
+
+    @property
+    def file_flags(self) -> int:
+        self._meddle_once()
+        return super().file_flags
+
+    def _meddle_once(self) -> None:
+        if self._meddle is not None:
             meddle, self._meddle = self._meddle, None
             meddle()
-        return super().open_file(parent_fd, name)
 
 
 def replace_by(path: bytes, make: Callable[[bytes], object]) -> Callable[[], None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from array import array
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,12 +25,15 @@ from tests.support.archive import (
     volume,
 )
 from tests.support.restoring import Place, Result, place
+from twofold.envelope.protocol import Opened
 from twofold.errors import PathNotFound
 from twofold.format.tar_writer import tail
 from twofold.model.backup import FileRole, SetId, Wrapping
 from twofold.monitor import VolumeRead
 from twofold.pipeline import mentions
+from twofold.pipeline.known import FIELDS, Identity, KnownDirectory, StateWriter
 from twofold.pipeline.mentions import Mention, find_mentions
+from twofold.repository.archive_dir import STATE_NAME
 
 FULL, FIRST, SECOND = SetId(1000), SetId(2000, 1000), SetId(3000, 2000)
 ROOT = directory(b"")
@@ -114,6 +119,43 @@ def test_a_path_that_no_set_mentions_costs_no_volume(tmp_path: Path) -> None:
     result = here.restore(within=b"nowhere")
     assert isinstance(result.error, PathNotFound)
     assert fetched(result) == []
+
+
+@pytest.mark.parametrize(
+    ("within", "content", "searches"), [(b"c", b"c", 2), (b"b/y", b"y", 2), (b"new", b"new", 3), (b"b/y/z", None, 3)]
+)
+def test_the_full_set_is_not_searched_for_what_is_known_to_be_there(
+    within: bytes, content: bytes | None, searches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = place(tmp_path, chain())
+    here.synchronize()
+    state(here, {b"b": {b"y": None}, b"c": None})
+    searched: list[bytes] = []
+    search = mentions.find_mentions
+
+    def noted(opener: Callable[[], Opened], path: bytes, *, parse: bool) -> list[Mention] | None:
+        searched.append(path)
+        return search(opener, path, parse=parse)
+
+    monkeypatch.setattr(mentions, "find_mentions", noted)
+    if content is None:
+        assert isinstance(here.restore(within=within).error, PathNotFound)
+    else:
+        assert restored(here, within)[0] == content
+    assert searched == [within] * searches
+
+
+def state(here: Place, tree: dict[bytes, object]) -> None:
+    """A state file with these names and nothing of use beside."""
+    writer = StateWriter(str(here.cache / STATE_NAME))
+
+    def write(names: dict[bytes, object]) -> int:
+        children = [write(below) if isinstance(below, dict) else 0 for below in names.values()]
+        count = len(names)
+        record = (array("q", bytes(8 * FIELDS * count)), array("Q", bytes(8 * count)), array("Q", children))
+        return writer.write(KnownDirectory(b"\0".join(names), *record))
+
+    writer.finish(write({b"": tree}), Identity((), ()))
 
 
 def test_without_signature_files_all_sets_are_read(tmp_path: Path) -> None:

@@ -75,23 +75,62 @@ def test_the_archive_is_the_same_as_if_every_file_took_the_general_way(
     assert archived(place) == found
 
 
-def test_ordinary_files_take_the_short_way_with_one_read_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """How many files each batch has asked for and read."""
+    found: list[tuple[int, int]] = []
+    read_files = plain.read_files
+
+    def counted(directory: int, names: Sequence[bytes], *buffer: memoryview, **options: object) -> int:
+        found.append((len(names), read_files(directory, names, *buffer, **options)))  # type: ignore[arg-type]
+        return found[-1][1]
+
+    monkeypatch.setattr(plain, "read_files", counted)
+    return found
+
+
+def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries.EntryMaker, "regular", lambda *_: pytest.fail("took the general way"))
+
+
+def test_the_ordinary_files_of_a_directory_take_the_short_way_in_one_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: list[tuple[int, int]]
+) -> None:
     place = Place(tmp_path, volume_size=50_000_000)
     for number in range(40):
-        write(place, b"%02d" % number, os.urandom(number * 1000))
-    reads: list[int] = []
-    readv = os.readv
-
-    def counted(descriptor: int, buffers: Sequence[memoryview]) -> int:
-        reads.append(readv(descriptor, buffers))
-        return reads[-1]
-
-    monkeypatch.setattr(os, "readv", counted)
-    monkeypatch.setattr(entries.EntryMaker, "regular", lambda *_: pytest.fail("took the general way"))
+        write(place, b"%02d" % number, os.urandom(number * 500))
+    no_general_way(monkeypatch)
     place.back_up(SetKind.FULL)
-    assert reads == [number * 1000 for number in range(40)]
+    assert batches == [(40, 40)]
     monkeypatch.undo()
     assert_same_tree(place.restore(), place.source, fidelity=Fidelity.FULL)
+
+
+def test_ordinary_files_that_do_not_fit_into_a_chunk_go_on_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: list[tuple[int, int]]
+) -> None:
+    place = Place(tmp_path, volume_size=50_000_000)
+    for number in range(60):
+        write(place, b"%02d" % number, os.urandom(40_000))
+    no_general_way(monkeypatch)
+    place.back_up(SetKind.FULL)
+    assert len(batches) == 3
+    assert sum(read for _, read in batches) == 60
+    assert all(asked == read for asked, read in batches)
+
+
+def test_where_hardly_any_file_is_ordinary_few_are_tried_at_once(
+    tmp_path: Path, batches: list[tuple[int, int]]
+) -> None:
+    place = Place(tmp_path, volume_size=50_000_000)
+    for number in range(100):
+        os.link(write(place, b"a/%03d" % number, b"linked"), os.path.join(place.source, b"b%03d" % number))
+    for number in range(100):
+        write(place, b"c/%03d" % number, b"ordinary")
+    place.back_up(SetKind.FULL)
+    assert batches[0] == (100, 0)
+    assert set(batches[1:100]) <= {(number, 0) for number in (1, 2, 3, 4)}
+    assert batches[-5:] == [(4, 4), (8, 8), (16, 16), (32, 32), (40, 40)]
 
 
 def grow(path: bytes) -> None:
@@ -108,15 +147,15 @@ def test_a_file_that_changes_between_its_facts_and_its_data_is_read_anew(
     place = Place(tmp_path)
     path = write(place, b"f", b"content")
     write(place, b"g", b"behind it")
-    list_xattrs = plain.list_xattrs
+    read_files = plain.read_files
     changes = [change]
 
-    def meddle(descriptor: int) -> list[bytes]:
+    def meddle(*arguments: object, **options: object) -> int:
         if changes:
             changes.pop()(path)
-        return list_xattrs(descriptor)
+        return read_files(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plain, "list_xattrs", meddle)
+    monkeypatch.setattr(plain, "read_files", meddle)
     place.back_up(SetKind.FULL)
     restored = place.restore()
     for name in (b"f", b"g"):
@@ -174,11 +213,14 @@ def test_a_lone_file_as_the_root_is_not_taken_for_one_of_a_directory(tmp_path: P
 def test_attributes_that_are_never_stored_make_no_file_extraordinary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SELinux puts a label on every file."""
+    """SELinux puts a label on every file; another attribute stands for that."""
     place = Place(tmp_path)
     write(place, b"f", b"content")
-    monkeypatch.setattr(plain, "list_xattrs", lambda _: [b"security.selinux"])
-    monkeypatch.setattr(entries.EntryMaker, "regular", lambda *_: pytest.fail("took the general way"))
+    if not supports_xattrs(place.source):
+        pytest.skip("this file system has no extended attributes")
+    os.setxattr(os.path.join(place.source, b"f"), b"user.label", b"unconfined")
+    monkeypatch.setattr(plain, "_IGNORED", (b"security.selinux", b"user.label"))
+    no_general_way(monkeypatch)
     place.back_up(SetKind.FULL)
     with open(os.path.join(place.restore(), b"f"), "rb") as file:
         assert file.read() == b"content"

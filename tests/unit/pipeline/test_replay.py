@@ -29,8 +29,9 @@ from tests.unit.pipeline.reading import BrokenSource, opened, read_sets
 from twofold.format.difftar import Action
 from twofold.format.pax import format_record
 from twofold.monitor import Note, RecordingMonitor
-from twofold.pipeline.merge import merge_sets
-from twofold.pipeline.replay import SetReader, Version
+from twofold.pipeline.merge import merge_sets, one_by_one
+from twofold.pipeline.replay import SetReader
+from twofold.pipeline.versions import Version
 
 LARGE = random.Random(1).randbytes(200_000)
 ROOT = directory(b"")
@@ -228,7 +229,7 @@ def test_a_dying_disk_costs_the_rest_of_the_volume_and_not_the_run(tmp_path: Pat
         monitor=monitor,
     )
     seen = []
-    for history in merge_sets([reader]):
+    for history in one_by_one(merge_sets([reader])):
         seen.append(history.path)
         version = history.versions[0]
         if isinstance(version, Version) and history.path == b"a":

@@ -76,6 +76,22 @@ def test_files_appear_whole(archive_dir: ArchiveDir) -> None:
         assert set(dict(archive_dir.list())) == {LOCK_NAME}
 
 
+def test_a_list_of_entrances_goes_with_its_manifest(archive_dir: ArchiveDir) -> None:
+    ours, others = SetId(1000), SetId(3000, 1000)
+    with archive_dir:
+        for set_id in (ours, others):
+            Path(archive_dir.manifest_path(set_id)).write_bytes(b"")
+            Path(archive_dir.entrances_path(set_id)).write_bytes(b"")
+        archive_dir.remove(os.path.basename(archive_dir.manifest_path(ours)))
+        left = {
+            os.path.basename(path) for path in (archive_dir.manifest_path(others), archive_dir.entrances_path(others))
+        }
+        assert set(dict(archive_dir.list())) == {LOCK_NAME, *left}
+        os.unlink(archive_dir.manifest_path(others))  # as duplicity does it
+    with archive_dir:
+        assert set(dict(archive_dir.list())) == {LOCK_NAME}
+
+
 def test_a_growing_file_keeps_what_was_appended(archive_dir: ArchiveDir, tmp_path: Path) -> None:
     growing = AppendOnlyFile(str(tmp_path / "growing"))
     growing.append(b"one ")

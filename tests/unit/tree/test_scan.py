@@ -12,6 +12,7 @@ from tests.unit.tree.conftest import ordinary_user
 from twofold.errors import UserError
 from twofold.monitor import Problem, RecordingMonitor, SocketSkipped
 from twofold.pipeline.compare import Leave, Store, compare
+from twofold.pipeline.known import pack_stats
 from twofold.select.compiling import compile_selection
 from twofold.select.conditions import Condition, Exclude, ExcludeIfPresent, Include, Mode
 from twofold.tree import scan
@@ -89,6 +90,28 @@ def test_compact_facts_reach_beyond_the_usual(source: bytes) -> None:
     found = os.lstat(os.path.join(source, b"old"))
     compact.extend([found])
     assert compact[0].st_mtime_ns == found.st_mtime_ns < 0
+
+
+def test_facts_of_ordinary_directories_come_by_one_call(source: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(source, *(b"%03d" % number for number in range(30)))
+    asked = []
+    monkeypatch.setattr(os, "lstat", lambda *_, **__: asked.append(1))
+    listing = tree_of(source).open_root()
+    assert listing is not None
+    os.close(listing.fd)
+    assert asked == []
+    for name, found in zip(listing.names, listing.stats, strict=True):
+        there = os.stat(os.path.join(source, name))
+        assert (found.st_mode, found.st_mtime_ns, found.st_ino) == (there.st_mode, there.st_mtime_ns, there.st_ino)
+
+
+def test_changed_facts_replace_listed_ones() -> None:
+    compact = CompactStats()
+    compact.extend([os.lstat("/"), os.lstat("/dev/null")])
+    found = os.lstat(__file__)
+    compact.replace(1, found)
+    assert (compact[0].st_ino, compact[1].st_ino) == (os.lstat("/").st_ino, found.st_ino)
+    assert list(compact.packed()[7:]) == list(pack_stats([found]))
 
 
 def test_only_directories_that_lead_to_something_included_are_taken(source: bytes) -> None:
