@@ -1,6 +1,7 @@
 # make            builds twofold in .venv, ready to run as .venv/bin/twofold
 # make demo       a backup, a change, a restore, with every command shown
 # make test       everything that has to hold before a change goes in
+# make documents  the manual page and the completions for shells, after a change of options (`make man` is the same)
 # make bench      how fast it is, beside its peers, into docs/benchmarks
 # On a fresh Debian these install what they need (as root or through sudo); elsewhere they say what is missing.
 
@@ -21,7 +22,7 @@ TEST_SECONDS ?= 1500
 TEST_OPTIONS ?=
 BENCH_OPTIONS ?=
 
-.PHONY: all build demo test lint bench duplicity clean
+.PHONY: all build demo test lint documents man bench duplicity clean
 
 all: build
 
@@ -46,6 +47,9 @@ lint: build
 	else
 	    echo "cargo clippy is not installed: the kernel was not linted"
 	fi
+
+documents man: build
+	$(PYTHON_IN_VENV) scripts/write_documents.py
 
 # Beside duplicity, restic, borg and tar: about an hour, most of it the peers'.
 # BENCH_OPTIONS='compare --scale 0.02' is a trial of a few minutes.

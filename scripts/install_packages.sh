@@ -5,7 +5,8 @@ set -euo pipefail
 
 here=$(dirname "$0")
 
-packages=(acl attr binutils ca-certificates gcc gnupg libc6-dev libcap2-bin procps rdiff tar)
+packages=(acl attr bash binutils ca-certificates duply fish gcc gnupg groff-base libc6-dev libcap2-bin man-db mandoc procps
+    rdiff tar zsh)
 if ! "$here/find_python.sh" >/dev/null 2>&1; then
     packages+=(python3 python3-venv)
 fi
@@ -15,7 +16,7 @@ fi
 
 if ! command -v apt-get >/dev/null; then
     missing=()
-    for command in cc getfacl gpg rdiff setcap setfattr tar; do
+    for command in bash cc duply fish getfacl gpg groff man mandoc rdiff setcap setfattr tar zsh; do
         command -v "$command" >/dev/null || missing+=("$command")
     done
     if [ ${#missing[@]} -gt 0 ]; then

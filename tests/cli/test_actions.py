@@ -603,7 +603,6 @@ def test_an_empty_target_has_a_status(plain: Scene) -> None:
     assert lines[0] == "Last full backup date: none"
     assert lines[6:] == [
         "Found 0 secondary backup chain(s).",
-        "",
         "No backup chains with active signatures found",
         "No orphaned or incomplete backup sets found.",
     ]

@@ -17,6 +17,11 @@ from tests.support.tools import unavailable
 
 VOLUME = "duplicity-full.20260101T120000Z.vol1.difftar.gpg"
 MANIFEST = "duplicity-full.20260101T120000Z.manifest.gpg"
+TIMES = (
+    'Write an interval before now such as "3D64s" (s, m, h, D, W, M = 30 days, Y = 365 days), a time such as '
+    '"2002-04-26T04:22:01-07:00", "2002-04-26T04:22:01" (local time) or "20020426T112201Z", a date such as 2001-04-23, '
+    '2001/4/23, 4/23/2001 or 20010423Z (the month always before the day), seconds since 1970, or "now"'
+)
 HELP = "Enter 'twofold --help' for help screen."
 
 
@@ -43,26 +48,57 @@ def _stanzas(said: str, stanza: str, error: str) -> str:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("backup", "nosuch", "URL"), "Argument source_path 'nosuch' does not exist."),
-        (("backup", "SOURCE", "URL", "--volsize", "0"), "argument --volsize: must be at least 1, got 0"),
-        (("backup", "SOURCE", "URL", "--volsizes", "5"), "Unknown option '--volsizes'. Did you mean '--volsize'?"),
-        (("backup", "SOURCE", "URL", "--frobnicate"), "Unknown option '--frobnicate'"),
+        (("backup", "nosuch", "@URL"), "The source 'nosuch' does not exist"),
+        (("backup", "@SOURCE", "@URL", "--volsize", "0"), "Option --volsize must be at least 1, not 0 (in MiB)"),
+        (("backup", "@SOURCE", "@URL", "--volsizes", "5"), "Unknown option '--volsizes'. Did you mean '--volsize'?"),
+        (("backup", "@SOURCE", "@URL", "--frobnicate"), "Unknown option '--frobnicate'"),
+        (("fulll", "@SOURCE", "@URL"), "'fulll' is not an action. Did you mean 'full'?"),
         (
-            ("fulll", "SOURCE", "URL"),
-            "Missing or invalid explicit or implicit action.\n'fulll' is not an action. Did you mean 'full'?",
+            ("backup", "@SOURCE"),
+            (
+                "backup takes source_path target_url, but got '@SOURCE'\n"
+                "The URL of the target is missing, such as file:///mnt/backup"
+            ),
         ),
         (
-            ("backup", "SOURCE"),
-            "Wrong number of positional args for 'backup', got 1\nExpected 2 positionals from ['SOURCE'].",
+            ("full", "backup", "@SOURCE", "@URL"),
+            (
+                "full takes source_path target_url, but got 'backup', '@SOURCE', '@URL'\n"
+                "full and backup are both actions: give one. A path of that name is written './backup'"
+            ),
         ),
-        (("remove-all-but-n-full", "x", "URL"), "'x' is not an int: invalid literal for int() with base 10: 'x'"),
+        (
+            ("backup", "@URL", "@SOURCE"),
+            "The source has to be a local path, not '@URL'\nThe words are the wrong way round: backup @SOURCE @URL",
+        ),
+        (
+            ("restore", "@SOURCE", "out"),
+            "The place of the backup has to be a URL, not '@SOURCE'. A local directory is written file://@SOURCE",
+        ),
+        (("remove-all-but-n-full", "x", "@URL"), "The number of chains to keep has to be a whole number, not 'x'"),
+        (
+            ("backup", "@SOURCE", "@URL", "--name", "--force"),
+            "Option --name needs a value: --name NAME. What follows is '--force'; a variable may be empty",
+        ),
+        (
+            ("backup", "@SOURCE", "@URL", "--volsize", "200M"),
+            "Option --volsize needs a whole number of MiB, not '200M'. Write --volsize 200",
+        ),
+        (
+            ("backup", "@SOURCE", "@URL", "--num-retries", "many"),
+            "Option --num-retries needs a whole number, not 'many'",
+        ),
+        (("list-current-files", "@URL", "--time", "3d"), f"Option --time: Bad time '3d'. {TIMES}"),
+        (("remove-older-than", "yesterday", "@URL"), f"Argument time: Bad time 'yesterday'. {TIMES}"),
     ],
 )
 def test_what_is_wrong_with_a_command_line_is_named(plain: Scene, words: tuple[str, ...], text: str) -> None:
-    places = {"SOURCE": str(plain.source), "URL": plain.url}
+    places = {"@SOURCE": str(plain.source), "@URL": plain.url}
     filled = [places.get(word, word) for word in words]
     stderr = fails(plain, *filled, code=23, stanza="ERROR 23 CommandLineError")
-    assert stderr == f"CommandLineError: {text}\n{HELP}\n".replace("SOURCE", str(plain.source))
+    for name, place in places.items():
+        text = text.replace(name, place)
+    assert stderr == f"CommandLineError: {text}\n{HELP}\n"
     assert not plain.target.exists()
 
 
@@ -119,7 +155,7 @@ def test_stanzas_go_to_an_open_descriptor(plain: Scene) -> None:
         os.close(reading)
         os.close(writing)
     assert stanza.decode() == (
-        f"ERROR 23 CommandLineError\n. CommandLineError: Argument source_path 'nosuch' does not exist.\n. {HELP}\n\n"
+        f"ERROR 23 CommandLineError\n. CommandLineError: The source 'nosuch' does not exist\n. {HELP}\n\n"
     )
 
 

@@ -1,6 +1,7 @@
 """Stages, maps and pools: order, bounds, errors and abandonment."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -185,3 +186,24 @@ def test_waiting_for_room_and_for_input_are_told_apart() -> None:
     [stage] = [event for event in monitor.events if isinstance(event, StageTime) and event.name == "source"]
     assert stage.waited_for_room > 0
     assert stage.waited_for_input == 0
+
+
+def test_a_pool_draws_a_thing_only_when_none_of_those_before_is_free() -> None:
+    drawn: list[int] = []
+
+    def things() -> Iterator[int]:
+        for number in range(2):
+            drawn.append(number)
+            yield number
+
+    with Crew() as crew:
+        pool = crew.pool(things())
+        assert drawn == []
+        first = pool.take()
+        pool.give(first)
+        assert pool.take() == first
+        assert drawn == [0]
+        pool.give(pool.take())
+        assert drawn == [0, 1]
+        pool.give(first)
+        assert {pool.take(), pool.take()} == {0, 1}

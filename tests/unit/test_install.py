@@ -19,7 +19,7 @@ from tests.support.tree import Fidelity, assert_same_tree
 
 pytestmark = pytest.mark.slow
 
-SOURCES = ("src", "native", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+SOURCES = ("src", "native", "docs/man", "completions", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 BUILT = ("__pycache__", "target", "*.so", "*.egg-info")
 NO_NETWORK = re.compile(r"name resolution|Connection (?:refused|broken)|Max retries|NewConnectionError|timed out")
 BUILD_SECONDS = 600
@@ -133,3 +133,18 @@ def test_the_type_marker_and_the_kernel_s_stub_are_shipped(without_rust: Install
     assert "'py.typed'" in listed.stdout
     assert "'_native.pyi'" in listed.stdout
     assert "tests" not in without_rust.python("import importlib.util as u; print(u.find_spec('tests'))").stdout
+
+
+def test_the_manual_page_and_the_completions_are_where_they_are_looked_for(without_rust: Installed) -> None:
+    variables = {"PATH": f"{without_rust.folder / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+    found = subprocess.run(
+        [require_tool("man"), "-w", "twofold"], capture_output=True, text=True, env=variables, check=False
+    )
+    share = without_rust.folder / "share"
+    assert found.stdout == f"{share}/man/man1/twofold.1\n", found.stderr
+    for name in (
+        "bash-completion/completions/twofold.bash",
+        "zsh/site-functions/_twofold",
+        "fish/vendor_completions.d/twofold.fish",
+    ):
+        assert (share / name).is_file()

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from twofold.model.value import value
-from twofold.ui.option import Option, Status
+from twofold.ui.option import Option, Status, Value
 from twofold.ui.options import BY_LETTER, BY_NAME
-from twofold.ui.usage import AmbiguousOption, CommandLineError, suggestion
+from twofold.ui.usage import AmbiguousOption, CommandLineError
 
+_READ_CLOSELY = (Value.VERBOSITY, Value.TIME)
 _DUPLICITYS_OWN = frozenset({Status.CURRENT})
 
 
@@ -86,8 +87,12 @@ def _take_option(argument: str, rest: list[str]) -> Occurrence:
 
 def _find_short(argument: str) -> tuple[Option, str]:
     option = BY_LETTER.get(argument[1])
-    if option is None:
-        raise CommandLineError(f"Unknown option {argument!r}: a file of that name is written './{argument}'")
+    # No verbosity and no time reads so, which is -volsize with one dash too few.
+    one_dash = len(argument) > 2 and argument[1:].partition("=")[0] in BY_NAME
+    if option is None or (one_dash and option.value in _READ_CLOSELY):
+        from twofold.ui.mistakes import unknown_letter
+
+        raise CommandLineError(unknown_letter(argument))
     return option, argument[:2]
 
 
@@ -107,18 +112,23 @@ def _find_long(name: str) -> tuple[Option, str]:
         if names:
             matches = ", ".join(f"--{known}" for known in sorted(names))
             raise AmbiguousOption(f"ambiguous option: --{name} could match {matches}")
-    close = suggestion(name, [known for known, option in BY_NAME.items() if not option.hidden])
-    raise CommandLineError(f"Unknown option '--{name}'" + (f". Did you mean '--{close}'?" if close else ""))
+    from twofold.ui.mistakes import unknown_option
+
+    raise CommandLineError(unknown_option(name))
 
 
 def _take_values(option: Option, spelled: str, joined: str | None, rest: list[str]) -> tuple[str, ...]:
     wanted = option.values_wanted
     if wanted == 0 and joined is not None:
-        raise CommandLineError(f"argument {spelled}: ignored explicit argument {joined!r}")
+        from twofold.ui.mistakes import needless_value
+
+        raise CommandLineError(needless_value(spelled, joined))
     values = [] if joined is None else [joined]
     while len(values) < wanted:
         if not rest or _is_forgotten_value(rest[-1], option):
-            raise CommandLineError(f"argument {spelled}: expected {'one argument' if wanted == 1 else '2 arguments'}")
+            from twofold.ui.mistakes import missing_value
+
+            raise CommandLineError(missing_value(option, spelled, rest[-1] if rest else None))
         values.append(rest.pop())
     return tuple(values)
 

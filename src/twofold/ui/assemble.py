@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from typing import TYPE_CHECKING
 
 from twofold.envelope.gpg import GpgEnvelope
 from twofold.envelope.gpg_command import GpgSettings
@@ -31,12 +32,15 @@ from twofold.ui.parser import CommandLine
 from twofold.ui.passphrases import Passphrases, Situation
 from twofold.ui.prompt import Prompter
 
+if TYPE_CHECKING:
+    from twofold.ui.answer import Answer
+
 _DEFAULT_LEVEL = 2
 
 
 @value
 class Run:
-    """What an action works with."""
+    """What an action works with; `answer` takes its result with --json."""
 
     command: CommandLine
     environment: Environment
@@ -46,6 +50,7 @@ class Run:
     clock: Clock
     sink: Sink
     monitor: Monitor
+    answer: Answer | None = None
 
     def close(self) -> None:
         """Ends what runs in the background and gives the target back."""
@@ -53,7 +58,14 @@ class Run:
 
 
 def assemble(
-    command: CommandLine, environment: Environment, *, prompter: Prompter, clock: Clock, sink: Sink, monitor: Monitor
+    command: CommandLine,
+    environment: Environment,
+    *,
+    prompter: Prompter,
+    clock: Clock,
+    sink: Sink,
+    monitor: Monitor,
+    answer: Answer | None,
 ) -> Run:
     """Opens the target, but changes nothing there or here. Raises UserError, StorageError, EnvelopeError."""
     options = command.options
@@ -73,7 +85,7 @@ def assemble(
         ),
         monitor=monitor,
     )
-    return Run(command, environment, repository, archive_dir, temp_dir, clock, sink, monitor)
+    return Run(command, environment, repository, archive_dir, temp_dir, clock, sink, monitor, answer)
 
 
 def find_temp_dir(options: Options, environment: Environment) -> str:
@@ -89,7 +101,9 @@ def find_temp_dir(options: Options, environment: Environment) -> str:
 
 
 def _open_store(command: CommandLine, environment: Environment, prompter: Prompter) -> Store:
-    url = StorageUrl.parse(command.url)
+    # Déjà Dup names folders of this machine so, and GIO has no other way to them than ours.
+    plain = command.url.removeprefix("gio+") if command.url.startswith("gio+file:") else command.url
+    url = StorageUrl.parse(plain)
 
     found = None
     if url.host:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from twofold import rsync, system
 from twofold.errors import TwofoldError, UserError
 from twofold.model.times import Clock, SystemClock
-from twofold.model.value import value
+from twofold.model.value import record, value
+from twofold.monitor import Monitor
 from twofold.ui.actions import carry_out
 from twofold.ui.assemble import assemble
 from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
 from twofold.ui.failure import INTERRUPTED, Failure, describe, describe_unexpected
 from twofold.ui.machine_log import MachineLog
-from twofold.ui.message import Sink, Sinks, info, notice, warning
+from twofold.ui.message import Level, Sink, Sinks, info, notice, warning
 from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
-from twofold.ui.prompt import TerminalPrompter
+from twofold.ui.prompt import Prompter, TerminalPrompter
 from twofold.ui.reporting import Reporter
 from twofold.ui.terminal import Terminal, page
 from twofold.ui.timings import Timings
-from twofold.ui.usage import CommandLineError
+from twofold.ui.usage import CommandLineError, CountTooSmall
 from twofold.ui.version import version_line
 
+if TYPE_CHECKING:
+    from twofold.ui.answer import Answer
+    from twofold.ui.screen import Screen
+
 _OPEN_FILES = 4096
+_JSON = "--json"
 
 
 @value
@@ -49,37 +56,89 @@ def run() -> int:
         terminal.finish()
 
 
+@record
+class _Voices:
+    """Who is told, as far as that is known by now; `screen` is there with --progress, `answer` with --json."""
+
+    sink: Sink
+    log: MachineLog
+    screen: Screen | None = None
+    answer: Answer | None = None
+
+
 def run_with(environment: Environment, terminal: Terminal) -> int:
     """One whole run; gives the exit code. Every error has become a message by then."""
-    surroundings = Surroundings(int(SystemClock().now()), environment.expand_path)
-    log = MachineLog(())
-    sink: Sink = terminal
+    voices = _Voices(terminal, MachineLog(()))
     try:
-        try:
-            command = parse(environment.arguments, now=surroundings.now, expand_path=surroundings.expand_path)
-        except CommandLineError:
-            log = _log_of_faulty(environment, surroundings)
-            sink = Sinks(terminal, log)
-            raise
+        code = _guarded(environment, terminal, voices)
+        if voices.answer is not None:
+            voices.answer.finish(code)
+        return code
+    finally:
+        voices.log.close()
+
+
+def _guarded(environment: Environment, terminal: Terminal, voices: _Voices) -> int:
+    try:
+        command = _understood(environment, terminal, voices)
         if not isinstance(command, CommandLine):
             return _answer(command, environment, terminal)
-        sink = _told(command, terminal)
-        options = command.options
-        log = MachineLog.open(options.log_fds, options.log_files, verbosity=options.verbosity)
-        sink = Sinks(sink, log)
-        return _carry_out(command, environment, terminal, sink=sink)
+        _listen(command, environment, terminal, voices)
+        return _carry_out(command, environment, terminal, voices)
     except KeyboardInterrupt:
-        sink.tell(
-            notice("Interrupted. Earlier backups are as they were; run the same command again to begin this one anew")
-        )
+        text = "Interrupted. Earlier backups are as they were; run the same command again to begin this one anew"
+        if voices.answer is not None:
+            voices.answer.fail("Interrupted", INTERRUPTED, text)
+        voices.sink.tell(notice(text))
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - here errors become exit codes
         failure = _failure_of(error, environment.program)
+        if voices.answer is not None:
+            voices.answer.fail(type(error).__name__, failure.messages[0].code, failure.messages[0].text)
         for message in failure.messages:
-            sink.tell(message)
+            voices.sink.tell(message)
         return failure.exit_code
-    finally:
-        log.close()
+
+
+def _understood(
+    environment: Environment, terminal: Terminal, voices: _Voices
+) -> CommandLine | HelpRequest | VersionRequest:
+    """The command line. Of a faulty one the voices are those that can be made out in it."""
+    surroundings = Surroundings(int(SystemClock().now()), environment.expand_path)
+    try:
+        return parse(environment.arguments, now=surroundings.now, expand_path=surroundings.expand_path)
+    except (CommandLineError, CountTooSmall):
+        voices.log = _log_of_faulty(environment, surroundings)
+        people: Sink = terminal
+        if _JSON in environment.arguments:
+            people = _answering(terminal, voices, action=None, verbosity=Level.NOTICE)
+        voices.sink = Sinks(people, voices.log)
+        raise
+
+
+def _listen(command: CommandLine, environment: Environment, terminal: Terminal, voices: _Voices) -> None:
+    """Finds out who is to be told from here on. Raises LogUnavailable."""
+    options = command.options
+    output, errors = terminal.output, terminal.errors
+    if options.progress:
+        from twofold.ui.showing import around, screen_for
+
+        voices.screen = screen_for(command, environment, terminal)
+        if voices.screen is not None:
+            output, errors = around(terminal, voices.screen, environment)
+    clock: Clock | None = SystemClock() if options.log_timestamp else None
+    voices.sink = people = Terminal(output, errors, verbosity=options.verbosity, clock=clock)
+    if options.json:
+        voices.sink = _answering(people, voices, action=command.action.value, verbosity=options.verbosity)
+    voices.log = MachineLog.open(options.log_fds, options.log_files, verbosity=options.verbosity)
+    voices.sink = Sinks(voices.sink, voices.log)
+
+
+def _answering(people: Terminal, voices: _Voices, *, action: str | None, verbosity: int) -> Sink:
+    from twofold.ui.answer import Answer, AnswerSink
+
+    voices.answer = Answer(people.output, action=action)
+    return AnswerSink(voices.answer, people.errors, verbosity=verbosity)
 
 
 def _failure_of(error: Exception, program: str) -> Failure:
@@ -114,23 +173,23 @@ def _answer(request: HelpRequest | VersionRequest, environment: Environment, ter
     return 0
 
 
-def _told(command: CommandLine, terminal: Terminal) -> Terminal:
-    """The terminal as the options want it."""
-    clock: Clock | None = SystemClock() if command.options.log_timestamp else None
-    return Terminal(terminal.output, terminal.errors, verbosity=command.options.verbosity, clock=clock)
-
-
-def _carry_out(command: CommandLine, environment: Environment, terminal: Terminal, *, sink: Sink) -> int:
+def _carry_out(command: CommandLine, environment: Environment, terminal: Terminal, voices: _Voices) -> int:
+    sink = voices.sink
     for message in command.messages:
         sink.tell(message)
     _warn(command, environment, sink)
-    prompter = TerminalPrompter(warn=lambda text: terminal.errors.write(text + "\n", flush=True))
-    monitor = Timings(Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b""))
-    system.open_files_limit(_OPEN_FILES)
-    # Few reference cycles are made, but millions of values: looking for cycles would cost a tenth of the time.
-    gc.set_threshold(100_000, 50, 1000)
-    run = assemble(command, environment, prompter=prompter, clock=_clock(command), sink=sink, monitor=monitor)
-    with _termination():
+    timings = Timings(Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b""))
+    with _termination(), ExitStack() as ending:
+        system.open_files_limit(_OPEN_FILES)
+        run = assemble(
+            command,
+            environment,
+            prompter=_prompter(terminal, voices.screen),
+            clock=_clock(command),
+            sink=sink,
+            monitor=_monitor(command, environment, timings, voices, ending),
+            answer=voices.answer,
+        )
         try:
             sink.tell(info(f"Using archive dir: {run.archive_dir.path}"))
             with run.archive_dir:
@@ -138,11 +197,35 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
         finally:
             run.close()
             if command.options.timings:
-                sink.tell(monitor.message())
+                (terminal if voices.answer is None else Terminal(terminal.errors, terminal.errors)).tell(
+                    timings.message()
+                )
     if command.action.makes_backup:
         program = environment.program
         sink.tell(notice("Duplicity backup complete." if program == "duplicity" else "Backup complete."))
     return code
+
+
+def _monitor(
+    command: CommandLine, environment: Environment, timings: Timings, voices: _Voices, ending: ExitStack
+) -> Monitor:
+    """The timings, and before them what shows progress, if somebody wants to see it."""
+    if not command.options.progress:
+        return timings
+    from twofold.ui.showing import progress_monitor
+
+    shown = progress_monitor(command, timings, sink=voices.sink, screen=voices.screen, program=environment.program)
+    ending.callback(shown.finish, complete=False)
+    return shown
+
+
+def _prompter(terminal: Terminal, screen: Screen | None) -> Prompter:
+    prompter = TerminalPrompter(warn=lambda text: terminal.errors.write(text + "\n", flush=True))
+    if screen is None:
+        return prompter
+    from twofold.ui.screen import CalmPrompter
+
+    return CalmPrompter(prompter, screen)
 
 
 def _clock(command: CommandLine) -> Clock:
@@ -160,12 +243,7 @@ def _warn(command: CommandLine, environment: Environment, sink: Sink) -> None:
         )
     if environment.password_advice is not None:
         sink.tell(warning(environment.password_advice))
-    if command.options.progress:
-        sink.tell(warning("--progress shows nothing yet in this version"))
     unavailable = {
-        "--jsonstat": command.options.jsonstat,
-        "--show-changes-in-set": command.options.show_changes_in_set is not None,
-        "--file-changed": command.options.file_changed is not None,
         "--use-gpgsm": command.options.use_gpgsm,
     }
     for name, given in unavailable.items():

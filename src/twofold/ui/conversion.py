@@ -45,7 +45,7 @@ class _Draft:
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
     pairs: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    times: list[tuple[Option, str]] = field(default_factory=list)
+    times: list[Occurrence] = field(default_factory=list)
     conditions: list[tuple[Rule, str]] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
 
@@ -87,19 +87,19 @@ def _finish(draft: _Draft) -> Converted:
     current_time = draft.values.get("current_time")
     now = current_time if isinstance(current_time, int) else draft.surroundings.now
 
-    def instant(text: str) -> int:
+    def instant(text: str, spelled: str) -> int:
         try:
             return parse_time(text, now=now, separator=str(separator))
         except UserError as error:
-            raise CommandLineError(str(error)) from error
+            raise CommandLineError(f"Option {spelled}: {error}") from error
 
     values: dict[str, object] = {**draft.values, **draft.texts, **draft.numbers, **draft.pairs}
-    for option, text in draft.times:
-        values[option.target_field] = instant(text)
+    for given in draft.times:
+        values[given.option.target_field] = instant(given.values[0], given.spelled)
     if values.get("restore_time") == 0:
         values["restore_time"] = None  # as in duplicity, where 0 means now
     conditions = tuple(
-        Condition(rule, argument, instant(argument) if rule is Rule.EXCLUDE_OLDER_THAN else None)
+        Condition(rule, argument, instant(argument, f"--{rule.value}") if rule is Rule.EXCLUDE_OLDER_THAN else None)
         for rule, argument in draft.conditions
     )
     make: Callable[..., Options] = Options  # a test holds that the table fits the fields
@@ -117,7 +117,7 @@ def _read_mark(draft: _Draft, given: Occurrence) -> None:
 def _read_pattern(draft: _Draft, given: Occurrence) -> None:
     argument = given.option.constant or given.values[0]
     if not argument:
-        raise CommandLineError(f"Option {given.spelled} cannot be empty.")
+        raise CommandLineError(f"Option {given.spelled} cannot be empty. A variable may be unset")
     draft.conditions.append((_rule_of(given.option), argument))
 
 
@@ -166,14 +166,15 @@ def _read_integers(draft: _Draft, given: Occurrence) -> None:
 def _read_choice(draft: _Draft, given: Occurrence) -> None:
     text, choices = given.values[0], given.option.choices
     if text not in choices:
-        among = ", ".join(repr(choice) for choice in choices)
-        raise CommandLineError(f"argument {given.spelled}: invalid choice: {text!r} (choose from {among})")
+        from twofold.ui.mistakes import no_choice
+
+        raise CommandLineError(no_choice(given.option, given.spelled, text))
     draft.values[given.option.target_field] = MetadataSync(text)
 
 
 def _read_character(draft: _Draft, given: Occurrence) -> None:
     if len(given.values[0]) != 1:
-        raise CommandLineError(f"argument {given.spelled}: expected one character, got {given.values[0]!r}")
+        raise CommandLineError(f"Option {given.spelled} needs a single character, not {given.values[0]!r}")
     draft.values[given.option.target_field] = given.values[0]
 
 
@@ -192,7 +193,7 @@ def _read_verbosity(draft: _Draft, given: Occurrence) -> None:
 
 
 def _read_time(draft: _Draft, given: Occurrence) -> None:
-    draft.times.append((given.option, given.values[0]))
+    draft.times.append(given)
 
 
 def _read_pair(draft: _Draft, given: Occurrence) -> None:
@@ -210,11 +211,14 @@ def _integer(given: Occurrence) -> int:
     try:
         number = int(text)
     except ValueError as error:
-        raise CommandLineError(f"argument {given.spelled}: invalid int value: {text!r}") from error
-    if option.minimum is not None and number < option.minimum:
-        raise CommandLineError(f"argument {given.spelled}: must be at least {option.minimum}, got {number}")
-    if option.maximum is not None and number > option.maximum:
-        raise CommandLineError(f"argument {given.spelled}: must be at most {option.maximum}, got {number}")
+        from twofold.ui.mistakes import no_number
+
+        raise CommandLineError(no_number(option, given.spelled, text)) from error
+    too_small = option.minimum is not None and number < option.minimum
+    if too_small or (option.maximum is not None and number > option.maximum):
+        from twofold.ui.mistakes import out_of_range
+
+        raise CommandLineError(out_of_range(option, given.spelled, number))
     return -(-number * option.unit // option.multiple) * option.multiple
 
 

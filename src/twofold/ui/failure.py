@@ -22,7 +22,7 @@ from twofold.errors import (
 )
 from twofold.ui.machine_log import quote_path
 from twofold.ui.message import Audience, Level, Message
-from twofold.ui.usage import AmbiguousOption, CommandLineError, CountTooSmall
+from twofold.ui.usage import AmbiguousOption, CommandLineError, CountTooSmall, NoSuchSet
 
 UNEXPECTED = 30
 INTERRUPTED = 4
@@ -53,7 +53,7 @@ def describe(error: TwofoldError, *, program: str) -> Failure:
             return _failure(error, _source_changed_text(error), extra=extra)
         case EnvelopeError():
             return _envelope_failure(error)
-    return _failure(error, str(error), extra=_class_word(error))
+    return _failure(error, _with_framed_log(error), extra=_class_word(error))
 
 
 def describe_unexpected(error: BaseException, *, traceback_text: str) -> Failure:
@@ -78,7 +78,7 @@ def _ambiguity(error: AmbiguousOption, program: str) -> Message:
 def _class_word(error: TwofoldError) -> str:
     """The name of the exception that duplicity would have died of, where programs look for one."""
     match error:
-        case InvalidUrl() | UnsupportedScheme() | CountTooSmall():
+        case InvalidUrl() | UnsupportedScheme() | CountTooSmall() | NoSuchSet():
             return error.log_word
         case CollectionError() if error.exit_code == UNEXPECTED:
             return "CollectionsError"
@@ -111,9 +111,21 @@ def _envelope_failure(error: EnvelopeError) -> Failure:
         return _failure(error, str(error))
     text = f"GPGError: {error}"
     if error.log:
-        # Front ends search the log of gpg for a wrong passphrase (docs/cli.md section 10.2).
-        text = f"{text}\n===== Begin GnuPG log =====\n{error.log.rstrip()}\n===== End GnuPG log =====\n"
+        text = f"{text}\n{_framed(error.log)}"
     return _failure(error, text, extra="GPGError")
+
+
+def _framed(log: str) -> str:
+    """What gpg said, as front ends look for it to find out about a wrong passphrase (docs/cli.md section 10.2)."""
+    return f"===== Begin GnuPG log =====\n{log.rstrip()}\n===== End GnuPG log =====\n"
+
+
+def _with_framed_log(error: TwofoldError) -> str:
+    """The text of an error; where it ends with what gpg said of its cause, that is framed."""
+    text, cause = str(error), error.__cause__
+    if not isinstance(cause, EnvelopeError) or not cause.log or not text.endswith(cause.log.rstrip()):
+        return text
+    return f"{text.removesuffix(cause.log.rstrip()).rstrip()}\n{_framed(cause.log)}"
 
 
 def _source_changed_text(error: SourceChanged) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from twofold.model.entry import Entry, Kind
 from twofold.model.times import format_asctime, format_compact
 from twofold.ui.machine_log import quote_path
-from twofold.ui.message import Level, Message, notice
+from twofold.ui.message import Audience, Level, Message, notice
 from twofold.ui.text import path_text
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ def required_volumes(names: Iterable[str]) -> Message:
 def volume_processed(number: int, total: int) -> Message:
     """The progress of a restore or verify, in volumes."""
     return Message(Level.INFO, f"Processed volume {number} of {total}", code=2, extra=f"{number} {total}")
+
+
+def to_be_read(size: int) -> Message:
+    """For programs only: how many bytes a backup would read, at the end of a dry run."""
+    return Message(Level.INFO, "", code=2, extra=str(size), audience=Audience.PROGRAMS)
 
 
 def volume_stored(number: int, read_bytes: int) -> Message:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from twofold.storage.registry import SCHEMES
 from twofold.ui.commands import COMMANDS, Command
 from twofold.ui.option import Group, Option, Value
 from twofold.ui.option_values import Options
@@ -30,7 +31,13 @@ _METAVARS = {
     Value.PAIR: "OLD NEW",
 }
 
-_URL_FORMS = (
+_EXAMPLES = (
+    "backup ~/docs file:///mnt/docs",
+    "restore --time 3D --path-to-restore letters file:///mnt/docs old-letters",
+    "verify --compare-data file:///mnt/docs ~/docs",
+)
+
+URL_FORMS = (
     ("file:///absolute/dir, file://relative/dir", "a local directory"),
     (
         "sftp://[user[:password]@]host[:port]/dir",
@@ -55,6 +62,14 @@ _URL_FORMS = (
     ("gio+URL", "anything that GIO knows"),
 )
 
+NOT_AVAILABLE = "not available in this version"
+
+
+def is_available(form: str) -> bool:
+    """Whether this version has what it takes to reach such a target; prefixes such as par2+ have no driver yet."""
+    scheme = SCHEMES.get(form.partition("://")[0])
+    return scheme is not None and bool(scheme.driver)
+
 
 def help_text(topic: str, *, program: str, width: int = 80) -> str:
     """The text of `--help-TOPIC`, with the empty topic that of `--help`; ends with a line end."""
@@ -67,6 +82,7 @@ def help_text(topic: str, *, program: str, width: int = 80) -> str:
         lines += [*_usage_lines(commands, program), "", *_action_lines(commands, width)]
         lines += _option_lines(_wanted(topic, command), width)
         if not topic:
+            lines += ["", "Examples", *(f"  {program} {example}" for example in _EXAMPLES)]
             lines += ["", f"'{program} --help-all' prints all options, '{program} --help-ACTION' those of one action."]
     return "\n".join(lines) + "\n"
 
@@ -105,14 +121,17 @@ def _option_lines(wanted: Callable[[Option], bool], width: int) -> Iterator[str]
         if options:
             yield from ("", group.value)
             for option in options:
-                yield from _entry(_names(option), option.help + _remarks(option), width)
+                yield from _entry(names_of(option), option.help + _remarks(option), width)
 
 
 def _url_lines(width: int) -> Iterator[str]:
-    yield "Forms of target URLs"
-    for form, meaning in _URL_FORMS:
-        yield from _entry(form, meaning, width)
-    yield ""
+    for heading, available in (("Forms of target URLs", True), (f"Known, but {NOT_AVAILABLE}", False)):
+        entries = [(form, meaning) for form, meaning in URL_FORMS if is_available(form) is available]
+        if entries:
+            yield heading
+            for form, meaning in entries:
+                yield from _entry(form, meaning, width)
+            yield ""
     yield "Characters such as @ : / ? # % in user or password are written as %40 and so on."
 
 
@@ -120,7 +139,8 @@ def _entry(left: str, right: str, width: int) -> Iterator[str]:
     """One entry of a list in two columns; a long left side gets a line of its own."""
     import textwrap
 
-    lines = textwrap.wrap(right, max(20, width - _LEFT - 1)) or [""]
+    # Names of options stay whole, so that they can be found and copied.
+    lines = textwrap.wrap(right, max(20, width - _LEFT - 1), break_on_hyphens=False) or [""]
     if len(left) + 4 > _LEFT:
         yield f"  {left}"
     else:
@@ -129,7 +149,8 @@ def _entry(left: str, right: str, width: int) -> Iterator[str]:
         yield " " * _LEFT + line
 
 
-def _names(option: Option) -> str:
+def names_of(option: Option) -> str:
+    """All that can be written for an option, with its value."""
     names = ([f"-{option.short}"] if option.short else []) + [f"--{name}" for name in option.names]
     metavar = metavar_of(option)
     return ", ".join(names) + (f" {metavar}" if metavar else "")
@@ -154,6 +175,7 @@ def default_text(option: Option) -> str:
 
 def _remarks(option: Option) -> str:
     default = default_text(option)
-    remarks = [option.only_for] if option.only_for else []
+    remarks = [NOT_AVAILABLE] if option.missing else []
+    remarks += [option.only_for] if option.only_for else []
     remarks += [f"default: {default}"] if default else []
     return f" ({'; '.join(remarks)})" if remarks else ""

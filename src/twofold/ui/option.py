@@ -82,8 +82,8 @@ class Option:
     INTEGER is multiplied by `unit`, rounded up to a `multiple` and checked before that against `minimum` and `maximum`.
     `rule` is that of a MARK or PATTERN, `constant` the argument of a PATTERN that is written without one. `only_for`
     names the service for which alone it means something, `default` describes a default that Options cannot know.
-    `remedy` completes what is said of an option that is IGNORED, REFUSED or PLANNED. `common` puts it into the short
-    help, `hidden` keeps it out of every help.
+    `remedy` completes what is said of an option that is IGNORED, REFUSED or PLANNED. `missing` marks one that is read
+    but whose work this version does not do. `common` puts it into the short help, `hidden` keeps it out of every help.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Option:
     default: str = ""
     status: Status = Status.CURRENT
     remedy: str = ""
+    missing: bool = False
     common: bool = False
     hidden: bool = False
 

@@ -39,11 +39,6 @@ class Rule(Enum):
         """Whether the argument is a list to read."""
         return self in (Rule.INCLUDE_FILELIST, Rule.EXCLUDE_FILELIST, Rule.FILES_FROM)
 
-    @property
-    def needs_source(self) -> bool:
-        """Whether only a local tree can answer it, so that it makes no sense for a restore."""
-        return self in (Rule.EXCLUDE_IF_PRESENT, Rule.EXCLUDE_OTHER_FILESYSTEMS, Rule.FILES_FROM)
-
 
 @value
 class Condition:
@@ -111,6 +106,7 @@ class Options:
     ignore_mdc_error: bool = False
     imap_full_address: bool = False
     imap_mailbox: str = "INBOX"
+    json: bool = False
     jsonstat: bool = False
     log_fds: tuple[int, ...] = ()
     log_files: tuple[str, ...] = ()

@@ -83,12 +83,10 @@ _GENERAL = (
     Option(
         "json",
         _V.SWITCH,
-        _S.LIST | _S.STATUS,
+        _S.ALL,
         _G.GENERAL,
-        "Print the result as JSON",
-        status=Status.PLANNED,
-        remedy="Read the messages of --log-fd instead",
-        hidden=True,
+        "Print the result, messages and errors included, as JSON (docs/json.md) and nothing else",
+        status=Status.OWN,
     ),
 )
 
@@ -197,7 +195,7 @@ _READING = (
         _V.INTEGER,
         _S.STATUS,
         _G.READING,
-        "Print which files changed in a set of the newest chain: 0 is the newest set, 1 the one before; -1 (JSON) all",
+        "Print which files changed in a set of the newest chain: 0 is the newest set, 1 the one before; -1 all",
         minimum=-1,
     ),
     Option(
@@ -291,7 +289,9 @@ _ENCRYPTION = (
     Option(
         "use-agent", _V.SWITCH, _S.ALL, _G.ENCRYPTION, "Leave it to gpg's agent to know passphrases or to ask for them"
     ),
-    Option("use-gpgsm", _V.SWITCH, _S.ALL, _G.ENCRYPTION, "Encrypt with S/MIME certificates, through gpgsm"),
+    Option(
+        "use-gpgsm", _V.SWITCH, _S.ALL, _G.ENCRYPTION, "Encrypt with S/MIME certificates, through gpgsm", missing=True
+    ),
 )
 
 _CACHE = (

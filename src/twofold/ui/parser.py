@@ -6,21 +6,22 @@ Nothing is created, opened or printed here; of the file system only the existenc
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 
 from twofold.errors import UserError
 from twofold.model.times import parse_time
 from twofold.model.value import value
+from twofold.storage.url import is_url
 from twofold.ui.arguments import take_apart
-from twofold.ui.commands import BY_ACTION, BY_NAME, COMMANDS, Action, Command, Word
+from twofold.ui.commands import BY_ACTION, BY_NAME, Action, Command, Word
 from twofold.ui.conversion import Converted, Surroundings, convert
 from twofold.ui.message import Message, notice, warning
 from twofold.ui.option import Value
-from twofold.ui.option_values import Condition, Options
-from twofold.ui.usage import CommandLineError, CountTooSmall, suggestion
+from twofold.ui.option_values import Condition, Options, Rule
+from twofold.ui.usage import CommandLineError, CountTooSmall
 
-_URL = re.compile(r"[A-Za-z0-9_+]+://.*")
+_LONGEST_COUNT = 9
+_OF_SOURCES = (Rule.EXCLUDE_IF_PRESENT, Rule.EXCLUDE_OTHER_FILESYSTEMS)
 
 
 @value
@@ -83,7 +84,7 @@ def parse(
     command, words, implied = _find_command(parts.words)
     meaning = _read_words(command, words, converted)
     _check_files(meaning, converted, command, implied=implied is not None, exists=exists)
-    _check_selection(command.action, converted)
+    conditions, advice = _applicable(command.action, converted)
     return CommandLine(
         command.action,
         _adapted(meaning.url, converted.options),
@@ -93,14 +94,9 @@ def parse(
         meaning.time,
         converted.now,
         converted.options,
-        converted.conditions,
-        (*_warnings(converted, command.action), *([notice(implied)] if implied else [])),
+        conditions,
+        (*advice, *_warnings(converted, command.action), *([notice(implied)] if implied else [])),
     )
-
-
-def is_url(word: str) -> bool:
-    """Whether a word is a target rather than a path (docs/cli.md section 1.2)."""
-    return _URL.fullmatch(word) is not None
 
 
 def _find_command(words: tuple[str, ...]) -> tuple[Command, tuple[str, ...], str | None]:
@@ -108,35 +104,35 @@ def _find_command(words: tuple[str, ...]) -> tuple[Command, tuple[str, ...], str
     if words and words[0] in BY_NAME:
         command, rest = BY_NAME[words[0]], words[1:]
         if len(rest) != len(command.words):
-            raise CommandLineError(
-                f"Wrong number of positional args for {words[0]!r}, got {len(rest)}\n"
-                f"Expected {len(command.words)} positionals from {list(rest)}."
-            )
+            from twofold.ui.mistakes import wrong_count
+
+            raise CommandLineError(wrong_count(command, rest, _fits))
         return command, rest, None
-    if len(words) != 2:
-        raise CommandLineError("Missing or invalid explicit or implicit action." + _nearest_action(words[:1]))
-    match is_url(words[0]), is_url(words[1]):
-        case False, True:
-            implied = "'backup' because a path source was given and target is a url location."
-            return BY_ACTION[Action.BACKUP], words, f"No valid action found. Will imply {implied}"
-        case True, False:
-            implied = "'restore' because url source was given and target is a local path."
-            return BY_ACTION[Action.RESTORE], words, f"No valid action found. Will imply {implied}"
-    raise CommandLineError(
-        f"Invalid {words[0]!r} action and cannot be implied from the given arguments:\n{list(words)}\n"
-        f"Valid actions are: {', '.join(BY_NAME)}"
-    )
+    if len(words) == 2:
+        match is_url(words[0]), is_url(words[1]):
+            case False, True:
+                implied = "'backup' because a path source was given and target is a url location."
+                return BY_ACTION[Action.BACKUP], words, f"No valid action found. Will imply {implied}"
+            case True, False:
+                implied = "'restore' because url source was given and target is a local path."
+                return BY_ACTION[Action.RESTORE], words, f"No valid action found. Will imply {implied}"
+    from twofold.ui.mistakes import no_action
+
+    raise CommandLineError(no_action(words))
 
 
-def _nearest_action(words: tuple[str, ...]) -> str:
-    """A line about a first word that may have been meant as an action."""
-    names = [command.action.value for command in COMMANDS]
-    if not words or is_url(words[0]):
-        return f"\nActions are: {', '.join(names)}"
-    close = suggestion(words[0], names)
-    if close:
-        return f"\n{words[0]!r} is not an action. Did you mean {close!r}?"
-    return f"\n{words[0]!r} is not an action. Actions are: {', '.join(names)}"
+def _fits(kind: Word, word: str) -> bool:
+    """Whether a word can be what is wanted, as far as the word alone tells."""
+    match kind:
+        case Word.SOURCE_URL | Word.TARGET_URL:
+            return is_url(word)
+        case Word.SOURCE_PATH | Word.TARGET_PATH | Word.LOCAL_PATH:
+            return not is_url(word)
+        case Word.COUNT:
+            digits = word.removeprefix("-")
+            return digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_COUNT
+        case Word.TIME:
+            return not is_url(word)  # whether it is a time is found out when it is read
 
 
 def _read_words(command: Command, words: tuple[str, ...], converted: Converted) -> _Words:
@@ -144,9 +140,13 @@ def _read_words(command: Command, words: tuple[str, ...], converted: Converted) 
     count: int | None = None
     time: int | None = None
     for kind, word in zip(command.words, words, strict=True):
+        if not _fits(kind, word):
+            from twofold.ui.mistakes import wrong_word
+
+            raise CommandLineError(wrong_word(command, words, kind, fits=_fits))
         match kind:
             case Word.SOURCE_URL | Word.TARGET_URL:
-                url = _checked_url(kind, word)
+                url = word
             case Word.SOURCE_PATH | Word.TARGET_PATH | Word.LOCAL_PATH:
                 path = _checked_path(kind, word)
             case Word.COUNT:
@@ -156,27 +156,14 @@ def _read_words(command: Command, words: tuple[str, ...], converted: Converted) 
     return _Words(url, path, count, time)
 
 
-def _checked_url(kind: Word, word: str) -> str:
-    if is_url(word):
-        return word
-    end = "Source" if kind is Word.SOURCE_URL else "Target"
-    raise CommandLineError(f"{end} should be url, not directory.  Got {word!r} instead.")
-
-
 def _checked_path(kind: Word, word: str) -> str:
-    if is_url(word):
-        expected = "Source should be pathname" if kind is Word.SOURCE_PATH else "Target should be directory"
-        raise CommandLineError(f"{expected}, not url.  Got {word!r} instead.")
     if not word:
         raise CommandLineError(f"Argument {kind.value} is empty. A variable may be unset")
     return word
 
 
 def _checked_count(word: str) -> int:
-    try:
-        count = int(word)
-    except ValueError as error:
-        raise CommandLineError(f"{word!r} is not an int: {error}") from error
+    count = int(word)
     if count < 1:
         raise CountTooSmall(f"At least one chain has to be kept, not {count}. Delete the last one by hand")
     return count
@@ -186,29 +173,35 @@ def _checked_time(word: str, converted: Converted) -> int:
     try:
         return parse_time(word, now=converted.now, separator=converted.options.time_separator)
     except UserError as error:
-        raise CommandLineError(str(error)) from error
+        raise CommandLineError(f"Argument time: {error}") from error
 
 
 def _check_files(
     meaning: _Words, converted: Converted, command: Command, *, implied: bool, exists: Callable[[str], bool]
 ) -> None:
     if command.action.makes_backup and not exists(meaning.path):
-        hint = _nearest_action((meaning.path,)) if implied and os.sep not in meaning.path else ""
-        raise CommandLineError(f"Argument source_path {meaning.path!r} does not exist.{hint}")
+        from twofold.ui.mistakes import missing_source
+
+        raise CommandLineError(missing_source(meaning.path, implied=implied))
     for condition in converted.conditions:
         if condition.rule.names_file and not exists(condition.argument):
-            raise CommandLineError(f"[Errno 2] No such file or directory: {condition.argument!r}")
+            raise CommandLineError(f"The list {condition.argument!r} of --{condition.rule.value} does not exist")
 
 
-def _check_selection(action: Action, converted: Converted) -> None:
-    """What cannot be asked of a restore (docs/cli.md section 6.9)."""
+def _applicable(action: Action, converted: Converted) -> tuple[tuple[Condition, ...], list[Message]]:
+    """The conditions that count for the action, and advice about others; some cannot be asked of a restore."""
     if action is not Action.RESTORE or not converted.conditions:
-        return
-    if converted.options.path_to_restore is not None:
-        raise CommandLineError("Use either --path-to-restore or selection options such as --include, not both.")
-    for condition in converted.conditions:
-        if condition.rule.needs_source:
-            raise CommandLineError(f"Option --{condition.rule.value} cannot be used to restore.")
+        return converted.conditions, []
+    # duply gives the options of its profile to every action (docs/cli.md section 10.1).
+    left_out = [each.rule for each in converted.conditions if each.rule in _OF_SOURCES]
+    kept = tuple(each for each in converted.conditions if each.rule not in _OF_SOURCES)
+    if kept and converted.options.path_to_restore is not None:
+        raise CommandLineError("Use either --path-to-restore or selection options such as --include, not both")
+    if any(condition.rule is Rule.FILES_FROM for condition in kept):
+        raise CommandLineError("Option --files-from cannot be used to restore: there is no source to ask")
+    return kept, [
+        notice(f"--{rule.value} tells what is backed up, so it is ignored here") for rule in dict.fromkeys(left_out)
+    ]
 
 
 def _adapted(url: str, options: Options) -> str:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from twofold.model.times import format_asctime
 from twofold.monitor import (
     BadDownload,
+    Expecting,
     FileRestored,
     FileStored,
+    Finished,
     LastFull,
     MetadataSynchronized,
     MetadataSyncing,
     Note,
     Problem,
     SocketSkipped,
+    Storing,
+    Underway,
     VolumeDone,
     VolumeRead,
 )
@@ -66,6 +70,8 @@ class Reporter:
                 )
             case VolumeRead():
                 return (files.volume_processed(event.number, event.total),)
+            case Underway() | Expecting() | Storing() | Finished():
+                return ()  # for ui/progress.py alone
             case SocketSkipped():
                 return (files.socket_skipped(os.fsdecode(os.path.join(self._source, event.path))),)
         return (_of_reading(event),)

@@ -147,10 +147,10 @@ def _status_lines(report: StatusReport) -> Iterator[str]:
         yield f"Secondary chain {number} of {count}:"
         yield from _chain_lines(chain)
         yield ""
-    yield ""
     if report.primary is None:
         yield "No backup chains with active signatures found"
     else:
+        yield ""
         yield "Found primary backup chain with matching signature chain:"
         yield from _chain_lines(report.primary)
     yield from report.faults

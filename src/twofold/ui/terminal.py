@@ -28,7 +28,7 @@ class OutputStream:
 
     def __init__(self, file: BinaryIO | None, *, encoding: str) -> None:
         self._file = file
-        self._encoding = encoding
+        self.encoding = encoding
 
     @property
     def is_lost(self) -> bool:
@@ -37,7 +37,7 @@ class OutputStream:
 
     def write(self, text: str, *, flush: bool) -> None:
         """Raises OSError for all but a reader that went away, such as a full disk."""
-        self._write(encode_for(self._encoding, text), flush=flush)
+        self._write(encode_for(self.encoding, text), flush=flush)
 
     def _write(self, data: bytes, *, flush: bool) -> None:
         if self._file is None:
@@ -52,7 +52,7 @@ class OutputStream:
     def write_if_clean(self, text: str) -> bool:
         """Writes a text if the encoding has all of it. Raises OSError as `write` does."""
         try:
-            data = text.encode(self._encoding, "surrogateescape")
+            data = text.encode(self.encoding, "surrogateescape")
         except UnicodeEncodeError:
             return False
         self._write(data, flush=False)

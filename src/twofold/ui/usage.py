@@ -26,8 +26,8 @@ class CountTooSmall(UserError):
     log_word: ClassVar[str] = "AssertionError"
 
 
-def suggestion(word: str, known: list[str]) -> str | None:
-    """The known word that looks most like a mistyped one."""
-    import difflib
+class NoSuchSet(UserError):
+    """A set of the newest chain by a number that it has not. duplicity dies of an IndexError; number and word stay."""
 
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
+    exit_code = 30
+    log_word: ClassVar[str] = "IndexError"

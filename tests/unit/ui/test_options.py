@@ -10,6 +10,7 @@ from twofold.ui.help import help_text, metavar_of
 from twofold.ui.option import Option, Status, Value
 from twofold.ui.option_values import MetadataSync, Options
 from twofold.ui.options import BY_NAME, OPTIONS
+from twofold.ui.parser import CommandLine, parse
 
 SAMPLES = {
     Value.TEXT: "text",
@@ -108,6 +109,20 @@ def test_the_short_help_shows_only_important_options():
     assert text.startswith("duplicity 3.2.1\n\nusage: duplicity backup [options] source_path target_url\n")
     assert "--exclude PATTERN" in text
     assert "--s3-use-ia" not in text
+
+
+def test_the_examples_of_the_short_help_are_understood():
+    lines = help_text("", program="twofold").partition("\nExamples\n")[2].partition("\n\n")[0].splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        words = line.split()[1:]
+        assert isinstance(parse(words, now=10**9, expand_path=str, exists=lambda _: True), CommandLine)
+
+
+def test_the_help_never_takes_the_name_of_an_option_apart():
+    for width in (60, 80, 100):
+        text = help_text("all", program="twofold", width=width)
+        assert not [line for line in text.splitlines() if line.endswith("-")]
 
 
 def test_the_whole_help_shows_every_option_that_is_not_hidden():

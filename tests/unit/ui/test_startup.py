@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-SLOW_TO_LOAD = {"dataclasses", "inspect", "traceback", "subprocess", "random", "json", "datetime", "importlib.metadata"}
+SLOW_TO_LOAD = {
+    "dataclasses",
+    "inspect",
+    "traceback",
+    "subprocess",
+    "random",
+    "json",
+    "datetime",
+    "importlib.metadata",
+    "rich",
+}
 
 
 def loaded_with(*modules: str) -> set[str]:
@@ -24,3 +34,10 @@ def test_no_action_loads_what_is_slow_to_load(action: str) -> None:
 def test_showing_backups_loads_neither_what_makes_them_nor_what_restores_them() -> None:
     found = loaded_with("twofold.ui.cli", "twofold.ui.actions.showing")
     assert not {name for name in found if name.startswith(("twofold.tree", "twofold.pipeline", "twofold.select."))}
+
+
+@pytest.mark.parametrize("action", ["showing", "backing_up"])
+def test_texts_for_people_who_ask_or_err_are_loaded_for_them_only(action: str) -> None:
+    found = loaded_with("twofold.ui.cli", f"twofold.ui.actions.{action}")
+    texts = {"twofold.ui.help", "twofold.ui.mistakes", "twofold.ui.documents", "difflib", "textwrap"}
+    assert not found & texts

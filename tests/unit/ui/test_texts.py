@@ -197,7 +197,7 @@ def test_the_collection_status_has_data_for_programs():
 
 def test_an_empty_target_has_a_status_too():
     message = status_message(StatusReport("/c"))
-    assert "Found 0 secondary backup chain(s).\n\nNo backup chains with active signatures found\n" in message.text
+    assert "Found 0 secondary backup chain(s).\nNo backup chains with active signatures found\n" in message.text
     assert message.data is not None
     assert "chain-complete" not in message.data
 

@@ -13,9 +13,15 @@ def carry_out(run: Run) -> int:
     """Does what the command line asks for; gives the exit code."""
     match run.command.action:
         case Action.BACKUP | Action.FULL | Action.INCREMENTAL:
-            from twofold.ui.actions.backing_up import back_up
+            from twofold.ui.actions.beginning import begin_ahead
 
-            return back_up(run)
+            beginning = begin_ahead(run)
+            try:
+                from twofold.ui.actions.backing_up import back_up
+
+                return back_up(run, beginning)
+            finally:
+                beginning.end()
         case Action.RESTORE:
             from twofold.ui.actions.restoring import restore_files
 

@@ -13,26 +13,29 @@ from twofold.errors import MissingVolume, UserError
 from twofold.model.backup import SetKind
 from twofold.model.times import format_asctime
 from twofold.model.value import replace
-from twofold.monitor import Note
+from twofold.monitor import Finished, Note
 from twofold.operations.backup import BackupOptions, BackupPlan, BackupSummary, backup, plan_backup
 from twofold.operations.completeness import find_volume_faults
-from twofold.operations.source_check import check_source, check_target_manifest
+from twofold.operations.source_check import check_source
 from twofold.operations.unfinished import clear_unfinished, plan_unfinished
 from twofold.select.compiling import normalized_source
 from twofold.select.conditions import Mode
+from twofold.storage.url import redact
 from twofold.tree.scan import ScanOptions, SourceTree
-from twofold.ui.actions.preparing import report_last_full, synchronized
+from twofold.ui import files
+from twofold.ui.actions.beginning import Beginning
+from twofold.ui.actions.preparing import expect_newest, report_last_full, synchronized
 from twofold.ui.assemble import Run
 from twofold.ui.commands import Action
-from twofold.ui.message import Level
+from twofold.ui.message import Level, Message
 from twofold.ui.selection import build_selection
-from twofold.ui.statistics import BackupStatistics, statistics_message
+from twofold.ui.statistics import BackupFacts, BackupStatistics, statistics_json, statistics_message
 
 _ASKED = {Action.FULL: SetKind.FULL, Action.INCREMENTAL: SetKind.INCREMENTAL, Action.BACKUP: None}
 
 
-def back_up(run: Run) -> int:
-    """Makes a backup; gives the exit code."""
+def back_up(run: Run, beginning: Beginning) -> int:
+    """Makes a backup, or what is left to be done of it; gives the exit code."""
     command, options = run.command, run.command.options
     source = os.fsencode(command.path)
     selection = build_selection(
@@ -45,13 +48,13 @@ def back_up(run: Run) -> int:
     tree = SourceTree(
         normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
     )
-    collection = _clear_unfinished(run, run.repository.collection())
+    collection = _clear_unfinished(run, beginning.collection)
     if command.action is not Action.FULL:
         newest = collection.chains[-1] if collection.chains else None
         collection = synchronized(run, collection, newest)
     report_last_full(run, collection)
     backup_options = _backup_options(run, normalized_source(source))
-    plan = plan_backup(collection, asked=_ASKED[command.action], options=backup_options)
+    plan = plan_backup(collection, asked=_asked(run, collection), options=backup_options)
     if plan.kind is SetKind.INCREMENTAL and collection.active is not None:
         plan = _checked_plan(run, plan, collection, collection.active.chain)
     if plan.reason is not None:
@@ -59,17 +62,28 @@ def back_up(run: Run) -> int:
     newest_set = (
         collection.active.chain.usable[-1] if plan.chain is not None and collection.active is not None else None
     )
+    expect_newest(run, collection)
     summary = backup(
         tree,
         run.repository,
         plan=plan,
         options=backup_options,
-        check=_check_of_continued(run, newest_set, backup_options),
+        check=_check_of_continued(run, beginning, newest_set, backup_options),
         clock=run.clock,
         monitor=run.monitor,
     )
-    _report_backup(run, summary)
+    run.monitor.report(Finished())
+    _report_backup(run, plan, summary, collection)
     return 0
+
+
+def _asked(run: Run, collection: Collection) -> SetKind | None:
+    """The kind that is asked for; --full-if-older-than allows a full one where there is none yet, too."""
+    asked, limit = _ASKED[run.command.action], run.command.options.full_if_older_than
+    if asked is SetKind.INCREMENTAL and limit is not None:
+        last = collection.last_full
+        return None if last is None or last.id.end < limit else asked
+    return asked
 
 
 def _checked_plan(run: Run, plan: BackupPlan, collection: Collection, chain: BackupChain) -> BackupPlan:
@@ -112,14 +126,16 @@ def _backup_options(run: Run, source_name: bytes) -> BackupOptions:
     )
 
 
-def _check_of_continued(run: Run, newest: BackupSet | None, options: BackupOptions) -> Callable[[], None] | None:
+def _check_of_continued(
+    run: Run, beginning: Beginning, newest: BackupSet | None, options: BackupOptions
+) -> Callable[[], None] | None:
     """What is still to be checked before anything is stored. Raises SourceChanged, HostChanged."""
     if newest is None:
         return None
     _check_source(run, newest, options)
     if not _can_open_manifest(run):
         return None
-    return lambda: check_target_manifest(run.repository, newest)
+    return beginning.check_of(newest)
 
 
 def _check_source(run: Run, newest: BackupSet, options: BackupOptions) -> None:
@@ -142,23 +158,68 @@ def _can_open_manifest(run: Run) -> bool:
     return not options.encryption or not by_key or run.environment.passphrase is not None
 
 
-def _report_backup(run: Run, summary: BackupSummary) -> None:
-    if summary.skipped and not run.command.options.dry_run:
+def _report_backup(run: Run, plan: BackupPlan, summary: BackupSummary, collection: Collection) -> None:
+    options = run.command.options
+    if options.dry_run:
+        # Programs take it as the whole of the real run, which tells after each volume how much has been read.
+        run.sink.tell(files.to_be_read(summary.tally.new_bytes + summary.tally.changed_bytes))
+    if summary.skipped and not options.dry_run:
         run.monitor.report(Note("Skipped volume upload, as effectivly nothing has changed"))
-    if run.command.options.print_statistics:
-        tally = summary.tally
-        statistics = BackupStatistics(
-            start_time=summary.began,
-            end_time=summary.ended,
-            source_files=tally.source_files,
-            source_file_size=tally.source_bytes,
-            new_files=tally.new_files,
-            new_file_size=tally.new_bytes,
-            deleted_files=tally.deleted,
-            changed_files=tally.changed_files,
-            changed_file_size=tally.changed_bytes,
-            raw_delta_size=tally.raw_delta,
-            destination_size=summary.stored_bytes,
-            errors=tally.errors,
-        )
+    statistics = _statistics(summary)
+    if options.jsonstat:
+        _report_json(run, summary, statistics, collection)
+    if options.print_statistics:
         run.sink.tell(statistics_message(statistics))
+    if run.answer is not None:
+        from twofold.ui.results import backup_json
+
+        result = backup_json(
+            summary.set_id,
+            statistics,
+            skipped=summary.skipped or options.dry_run,
+            dry_run=options.dry_run,
+            reason=plan.reason,
+        )
+        run.answer.give(result)
+
+
+def _report_json(run: Run, summary: BackupSummary, statistics: BackupStatistics, collection: Collection) -> None:
+    """Prints the statistics as JSON and, where a set has come into being, stores them beside it."""
+    from twofold.operations.recorded import local_statistics, store_statistics
+
+    options, set_id = run.command.options, summary.set_id
+    active = collection.active if set_id.start is not None else None
+    earlier = active.chain.usable if active is not None else ()
+    copies = [local_statistics(each) for each in earlier]
+    facts = BackupFacts(
+        kind=set_id.kind,
+        full_time=earlier[0].id.end if earlier else set_id.end,
+        increments_before=max(0, len(earlier) - 1),
+        concurrency=options.concurrency,
+        target=redact(run.command.url_as_typed),
+        source=run.command.path,
+        skipped_incremental=summary.skipped and not options.dry_run,
+        earlier_files=tuple(None if copy is None else copy.name for copy in copies) or (None,),
+    )
+    text = statistics_json(statistics, facts)
+    run.sink.tell(Message(Level.NOTICE, text, always=True))
+    if not summary.skipped and not options.dry_run:
+        store_statistics(run.repository, set_id, f"{text}\n".encode("utf-8", "surrogateescape"))
+
+
+def _statistics(summary: BackupSummary) -> BackupStatistics:
+    tally = summary.tally
+    return BackupStatistics(
+        start_time=summary.began,
+        end_time=summary.ended,
+        source_files=tally.source_files,
+        source_file_size=tally.source_bytes,
+        new_files=tally.new_files,
+        new_file_size=tally.new_bytes,
+        deleted_files=tally.deleted,
+        changed_files=tally.changed_files,
+        changed_file_size=tally.changed_bytes,
+        raw_delta_size=tally.raw_delta,
+        destination_size=summary.stored_bytes,
+        errors=tally.errors,
+    )

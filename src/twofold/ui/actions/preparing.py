@@ -7,12 +7,14 @@ from twofold.collection.collection import Collection
 from twofold.collection.restore_point import restore_point
 from twofold.errors import NoBackups
 from twofold.model.backup import SetId
-from twofold.monitor import LastFull
+from twofold.monitor import Expecting, LastFull
 from twofold.repository.sync import plan_sync, synchronize
 from twofold.ui.assemble import Run
+from twofold.ui.commands import Action
 from twofold.ui.option_values import MetadataSync
 
 _FOREVER = 1 << 62
+_WITH_STATUS = 8  # the verbosity from which every action prints the collection status (docs/cli.md section 1.5)
 
 
 def prepared(run: Run, *, lenient: bool = False) -> Collection:
@@ -45,9 +47,27 @@ def synchronized(run: Run, collection: Collection, chain: BackupChain | None, *,
 
 
 def report_last_full(run: Run, collection: Collection) -> None:
-    """Says when the last full backup was made."""
+    """Says when the last full backup was made; before that, what belongs to no backup, and all there is if asked."""
+    if collection.orphaned or collection.orphaned_signatures or collection.orphaned_local_signatures:
+        from twofold.ui.leftovers import leftover_messages
+
+        for message in leftover_messages(collection):
+            run.sink.tell(message)
+    if run.command.options.verbosity >= _WITH_STATUS and run.command.action is not Action.STATUS:
+        from twofold.ui.actions.showing import status_report
+        from twofold.ui.status import status_message
+
+        run.sink.tell(status_message(status_report(run, collection)))
     last = collection.last_full
     run.monitor.report(LastFull(None if last is None else last.id.end))
+
+
+def expect_newest(run: Run, collection: Collection, *, framing: int = 0) -> None:
+    """Has whoever shows progress find out how much the newest backup holds, when and if somebody wants to know."""
+    if run.command.options.progress:
+        from twofold.operations.expectation import bytes_of_newest
+
+        run.monitor.report(Expecting(lambda: bytes_of_newest(collection, run.repository, framing=framing)))
 
 
 def instant_of(run: Run) -> int:

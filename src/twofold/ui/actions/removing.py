@@ -42,6 +42,10 @@ def clean_up(run: Run) -> int:
     else:
         run.sink.tell(notice("\n".join(("Deleting these file(s) from backend:", *names))))
         _delete(run, plan.removals)
+    if run.answer is not None:
+        from twofold.ui.results import cleanup_json
+
+        run.answer.give(cleanup_json(plan, deleted=_deletes(run)))
     return 0
 
 
@@ -68,7 +72,15 @@ def expire(run: Run) -> int:
         if plan.interrupted is not None:
             run.sink.tell(notice(f"Cleaning up previous partial backup set for {command.action.value}"))
         _delete(run, plan.removals)
+    if run.answer is not None:
+        from twofold.ui.results import expiry_json
+
+        run.answer.give(expiry_json(plan, deleted=_deletes(run)))
     return 0
+
+
+def _deletes(run: Run) -> bool:
+    return run.command.options.force and not run.command.options.dry_run
 
 
 def _report_kept(run: Run, plan: ExpirePlan) -> None:

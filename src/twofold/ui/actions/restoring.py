@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 
 from twofold.errors import UserError
+from twofold.monitor import Finished
 from twofold.operations.restore import RestoreOptions, RestorePlan, check_target, plan_restore, restore
-from twofold.operations.verify import VerifyOptions, verify
 from twofold.select.compiling import normalized_source
 from twofold.select.conditions import Mode
-from twofold.tree.scan import ScanOptions, SourceTree
 from twofold.ui import files
-from twofold.ui.actions.preparing import instant_of, prepared
+from twofold.ui.actions.preparing import expect_newest, instant_of, prepared
 from twofold.ui.assemble import Run
 from twofold.ui.message import Level
 from twofold.ui.selection import build_selection
 from twofold.ui.version import DUPLICITY
+
+# Bytes of tar that stand beside the content of an entry: headers, records, half a block of padding.
+_FRAMING = 1792
 
 
 def restore_files(run: Run) -> int:
@@ -30,8 +32,9 @@ def restore_files(run: Run) -> int:
     plan = _planned(run, within)
     if options.dry_run:
         run.sink.tell(files.required_volumes(plan.reading.volume_names))
+        _answer_restore(run, plan, entries=None)
         return 0
-    restore(
+    summary = restore(
         run.repository,
         plan,
         options=RestoreOptions(
@@ -47,11 +50,24 @@ def restore_files(run: Run) -> int:
         ),
         monitor=run.monitor,
     )
+    run.monitor.report(Finished())
+    _answer_restore(run, plan, entries=summary.entries)
     return 0
+
+
+def _answer_restore(run: Run, plan: RestorePlan, *, entries: int | None) -> None:
+    if run.answer is not None:
+        from twofold.ui.results import restore_json
+
+        instant, volumes = plan.point.instant, plan.reading.volume_names
+        run.answer.give(restore_json(entries=entries, instant=instant, volumes=volumes))
 
 
 def verify_files(run: Run) -> int:
     """Compares a backup with local files; gives the exit code."""
+    from twofold.operations.verify import VerifyOptions, verify
+    from twofold.tree.scan import ScanOptions, SourceTree
+
     command, options = run.command, run.command.options
     source = os.fsencode(command.path)
     if not os.path.lexists(source):
@@ -64,13 +80,17 @@ def verify_files(run: Run) -> int:
     tree = SourceTree(
         normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
     )
-    summary = verify(
-        tree,
-        run.repository,
-        plan=plan,
-        options=VerifyOptions(run.temp_dir, within, options.compare_data, options.numeric_owner),
-        monitor=run.monitor,
-    )
+    verify_options = VerifyOptions(run.temp_dir, within, options.compare_data, options.numeric_owner)
+    if run.answer is None:
+        summary = verify(tree, run.repository, plan=plan, options=verify_options, monitor=run.monitor)
+    else:
+        from twofold.ui.results import Differences, verify_json
+
+        differing = Differences(run.monitor)
+        summary = verify(tree, run.repository, plan=plan, options=verify_options, monitor=differing)
+        instant = plan.point.instant
+        run.answer.give(verify_json(compared=summary.compared, differences=differing.found, instant=instant))
+    run.monitor.report(Finished())
     run.sink.tell(files.verified(summary.compared, summary.differences))
     # Scripts that call duplicity rely on 0 from a verify that was not asked to compare contents.
     tolerant = run.environment.program == DUPLICITY and not options.compare_data
@@ -79,8 +99,11 @@ def verify_files(run: Run) -> int:
 
 def _planned(run: Run, within: bytes) -> RestorePlan:
     """What has to be read of the backup that the options name."""
+    collection = prepared(run, lenient=True)
+    if not within and run.command.options.restore_time is None:
+        expect_newest(run, collection, framing=_FRAMING)
     return plan_restore(
-        prepared(run, lenient=True),
+        collection,
         run.repository,
         instant=instant_of(run),
         within=within,
