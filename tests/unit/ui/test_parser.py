@@ -469,10 +469,8 @@ def test_what_only_a_source_can_answer_is_refused_for_a_restore():
 
 @pytest.mark.parametrize("more", [(), ("-r", "a")])
 def test_what_only_tells_what_is_backed_up_is_ignored_for_a_restore(more):
-    line = command(
-        "restore", URL, "out", "--exclude-if-present", ".x", "--exclude-other-filesystems", "--exclude-if-present", ".y",
-        *more,
-    )  # fmt: skip
+    others = ("--exclude-if-present", ".x", "--exclude-other-filesystems", "--exclude-if-present", ".y")
+    line = command("restore", URL, "out", *others, *more)
     assert line.conditions == ()
     assert [message.text for message in line.messages] == [
         "--exclude-if-present tells what is backed up, so it is ignored here",
