@@ -120,23 +120,26 @@ class Channel(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                if not self._items and not self._ended and not self._cancelled:
-                    began = perf_counter()
-                    while not self._items and not self._ended and not self._cancelled:
-                        self._changed.wait()
-                    _waited.for_input += perf_counter() - began
-                if self._cancelled:
-                    raise Cancelled
-                if not self._items:
-                    if self._error is not None:
-                        raise self._error
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        """Waits for the next item; the end, or the error that ended the sender, comes again however often asked."""
+        with self._changed:
+            if not self._items and not self._ended and not self._cancelled:
+                began = perf_counter()
+                while not self._items and not self._ended and not self._cancelled:
+                    self._changed.wait()
+                _waited.for_input += perf_counter() - began
+            if self._cancelled:
+                raise Cancelled
+            if not self._items:
+                if self._error is not None:
+                    raise self._error
+                raise StopIteration
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
 
 
 class _Promise(Generic[T, R]):

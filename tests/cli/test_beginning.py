@@ -67,6 +67,21 @@ def test_what_was_begun_leaves_nothing_when_the_run_ends_early(
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.parametrize("action", ["backup", "incremental", "full"])
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_full_backup_that_was_cut_off_does_not_stop_the_next_one(action: str, dry: bool, symmetric: Scene) -> None:
+    """As after a power cut before its manifest was there."""
+    symmetric.back_up()
+    for folder in (symmetric.target, symmetric.archive_dir):
+        for path in Path(os.fsdecode(folder)).rglob("*manifest*"):
+            path.unlink()
+    before = sorted(os.listdir(symmetric.target))
+    words = ["--dry-run"] if dry else []
+    symmetric.at(NOON + DAY).back_up(*words, action=action, expect=17 if action == "incremental" else 0)
+    if dry:
+        assert sorted(os.listdir(symmetric.target)) == before
+
+
 def test_nothing_is_begun_where_there_is_no_backup_yet(symmetric: Scene, started: list[str], interrupted: None) -> None:
     symmetric.back_up(expect=INTERRUPTED)
     assert not symmetric.target.exists()

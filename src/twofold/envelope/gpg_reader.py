@@ -149,7 +149,7 @@ class _Pipe:
                 move_from_pipe(self._reading, nowhere, inside.begin)
                 size = None if inside.end is None else inside.end - inside.begin
                 if move_from_pipe(self._reading, output, size) == size:
-                    os.write(output, deflate.END_OF_DEFLATE)
+                    os.write(output, deflate.stored(inside.closing) + deflate.END_OF_DEFLATE)
             move_from_pipe(self._reading, nowhere, None)
         finally:
             os.close(nowhere)

@@ -41,12 +41,14 @@ class Inside(NamedTuple):
     """A part of a file: from the piece before which all pieces together have `begin` bytes to the one at `end`.
 
     That one is not included; None stands for the end of the file. `is_sound` is asked whether the part is the one that
-    is meant, given up to 64 KiB of what comes out at its beginning.
+    is meant, given up to 64 KiB of what comes out at its beginning. Where the part ends before the file, `closing`
+    comes out behind it: it must not look like the end of a file to whoever reads so far.
     """
 
     begin: int
     end: int | None
     is_sound: Callable[[bytes], bool]
+    closing: bytes = b""
 
 
 class Sealer(Protocol):

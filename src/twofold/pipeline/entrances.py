@@ -3,7 +3,8 @@
 Every piece of a volume is inflated by itself (envelope/deflate.py), so whoever wants one path begins with the last
 piece that begins before it. The list is a file of the archive directory beside the set's manifest, and only saves time:
 what is missing, damaged or belongs to another volume is not used, and a volume in which something else stands at the
-offset is read from its beginning. Layout, little-endian:
+offset is read from its beginning. A list that leaves out too much is met as damage, never as the end. Layout,
+little-endian:
 
     "twofold entrances 1\\n"
     a section a volume:  "<32sII": SHA-256 of the stored volume, number of entrances, length of the body
@@ -19,6 +20,7 @@ import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
 
 from isal import igzip_lib, isal_zlib
@@ -28,7 +30,7 @@ from twofold.envelope.protocol import Inside
 from twofold.errors import FormatError
 from twofold.format.difftar import interpret
 from twofold.format.manifest import VolumeRecord
-from twofold.format.tar_reader import TarReader
+from twofold.format.tar_reader import BLOCK, TarReader
 from twofold.model.backup import SetId
 from twofold.model.relpath import order_key
 from twofold.repository.archive_dir import ArchiveDir
@@ -42,6 +44,8 @@ _CHECKSUM: Final = struct.Struct("<I")
 _LEVEL: Final = 2
 # What is read in vain before a path: some 30 ms of work at most. A list takes 50 bytes for as much.
 _GRAIN: Final = 2 << 20
+# No member begins so: a stretch that ends before what it should end with is damaged, not at its end.
+_CUT_HERE: Final = b"What follows has been left out by a list of entrances".ljust(BLOCK, b"\xff")
 # isal's type stubs call the class an instance.
 _DAMAGED: Final = (cast("type[Exception]", igzip_lib.IsalError), struct.error)
 
@@ -61,7 +65,7 @@ class Stretch(NamedTuple):
 
     def inside(self) -> Inside:
         """The same for an envelope, which knows nothing of paths."""
-        return Inside(self.begin.offset, self.end, lambda beginning: _first_path(beginning) == self.begin.path)
+        return Inside(self.begin.offset, self.end, lambda found: _first_path(found) == self.begin.path, _CUT_HERE)
 
 
 class _Volume:
@@ -158,13 +162,22 @@ def stretch_of(entrances: Sequence[Entrance], path: bytes) -> Stretch | None:
     Not from one that begins with the path itself, since that may be a later part of the file. The piece behind makes
     whoever reads the stretch see where the path ends.
     """
-    if not entrances:
+    if not _is_orderly(entrances):
         return None
     key = order_key(path)
     at = max(0, bisect_left(entrances, key, key=lambda each: order_key(each.path)) - 1)
     behind = bisect_left(entrances, key + b"\1", key=lambda each: order_key(each.path))
     end = entrances[behind + 1].offset if behind + 1 < len(entrances) else None
     return Stretch(entrances[at], end) if entrances[at].offset or end is not None else None
+
+
+def _is_orderly(entrances: Sequence[Entrance]) -> bool:
+    """Whether a volume can have these; one that began further on could leave out what is wanted."""
+    if not entrances or entrances[0].offset:
+        return False
+    keys = [order_key(each.path) for each in entrances]
+    ascending = all(one.offset < next_one.offset for one, next_one in pairwise(entrances))
+    return ascending and all(one <= next_one for one, next_one in pairwise(keys))
 
 
 def _section(digest: bytes, entrances: list[Entrance]) -> bytes:

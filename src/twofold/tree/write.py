@@ -143,9 +143,10 @@ class TreeWriter:
         Refuses, like every method that makes something, what must not be made.
         """
         last = self._last
-        directory, _ = self._locate(path)
-        self._last = last
-        return directory
+        try:
+            return self._locate(path)[0]
+        finally:
+            self._last = last
 
     def made(self, path: bytes) -> None:
         """All files up to `path` that belong into the directory given by `directory_of` are there."""

@@ -18,6 +18,7 @@ from twofold.tree.write import TreeWriter
 
 _PRIVILEGE: Final = stat.S_ISUID | stat.S_ISGID
 _MOST_IN_VAIN: Final = 16
+_PAUSE: Final = 512
 
 
 class RunWriter:
@@ -25,7 +26,10 @@ class RunWriter:
 
     def __init__(self, writer: TreeWriter) -> None:
         self._writer = writer
-        self._in_vain = 0  # calls in a row that wrote nothing: there are file systems on which every file is special
+        # Calls in a row that wrote nothing: there are file systems on which every file is special. After too many of
+        # them so many files are written singly before it is tried again.
+        self._in_vain = 0
+        self._pause = 0
 
     def write(self, run: Run, *, within: bytes, unfit: Collection[int]) -> Iterator[int]:
         """Writes the files, and gives the numbers of those that must be written by themselves before it goes on.
@@ -46,7 +50,8 @@ class RunWriter:
         mtimes = run.mtimes_ns
         at = 0
         while at < len(paths):
-            names = _beside(paths, at, unfit) if self._in_vain < _MOST_IN_VAIN else []
+            self._pause = max(0, self._pause - 1)
+            names = [] if self._pause else _beside(paths, at, unfit)
             directory = self._enter(paths[at]) if names else None
             if directory is None:
                 yield at
@@ -56,6 +61,8 @@ class RunWriter:
             facts = (each[at:end] for each in (run.offsets, run.sizes, modes, uids, gids, mtimes))
             done = write_files(directory, names, run.data, *facts)
             self._in_vain = 0 if done else self._in_vain + 1
+            if self._in_vain >= _MOST_IN_VAIN:
+                self._pause = _PAUSE
             if done:
                 at += done
                 self._writer.made(paths[at - 1])

@@ -69,6 +69,12 @@ def test_a_part_is_what_its_pieces_hold(
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_what_closes_a_part_comes_out_behind_it(envelope: GpgEnvelope, packed: tuple[Path, list[int]]) -> None:
+    path, offsets = packed
+    assert content(envelope, path, Inside(offsets[2], offsets[3], anything, b"closed")) == PIECES[2] + b"closed"
+    assert content(envelope, path, Inside(offsets[2], None, anything, b"closed")) == b"".join(PIECES[2:])
+
+
 @pytest.mark.parametrize(
     ("begin", "end"), [(1, None), (10_000_000, None), (10_000_000, 20_000_000), (7, 9), (500, 500)]
 )

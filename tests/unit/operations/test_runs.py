@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.archive import DIRECTORY, FILE, Target, diff, one_volume, other, snapshot
+from tests.support.archive import (
+    DIRECTORY,
+    FILE,
+    Target,
+    diff,
+    one_volume,
+    other,
+    parts,
+    record_of,
+    snapshot,
+    volume,
+)
 from tests.support.restoring import Place, Result, place
 from tests.support.tree import Fidelity, assert_same_tree
+from twofold.collection.sets import FoundFile
+from twofold.envelope.protocol import Inside, Opened
+from twofold.format.manifest import VolumeRecord
 from twofold.model.backup import SetId
 from twofold.model.entry import Entry, Kind
 from twofold.operations import verify_runs
 from twofold.operations.verify import DataDiffers, Differs, OnlyInBackup, OnlyLocal
+from twofold.repository.repository import Repository
 from twofold.tree import write_runs
 
 FULL, FIRST = SetId(1000), SetId(2000, 1000)
@@ -280,3 +296,38 @@ def test_kinds_are_what_they_are_named(tmp_path: Path) -> None:
     here, result = both_ways(tmp_path, archive(**{"c/05": other(b"c/05", mine(Entry(Kind.FIFO, 0o600)))}))
     assert result.error is None
     assert stat.S_ISFIFO(os.lstat(here.target / "c" / "05").st_mode)
+
+
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.parametrize("failing", [2, 3])
+def test_a_failure_between_the_volumes_of_a_file_ends_the_restore_and_not_only_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: bool, failing: int
+) -> None:
+    """Such as too many open files: what comes behind is in the backup, and must not be taken for missing in it."""
+    content = bytes(range(256)) * 12_000
+    pieces = parts(b"m", content, record=record_of(content))
+    cut = len(pieces) // 2
+    target = Target()
+    target.add_set(
+        FULL,
+        [
+            volume(1, [other(b"", mine(DIRECTORY)), stored(b"a00"), *pieces[:cut]], first=b"", last=(b"m", cut)),
+            volume(2, pieces[cut:], first=(b"m", cut + 1), last=(b"m", len(pieces))),
+            volume(3, [stored(b"z%02d" % number) for number in range(9)], first=b"z00", last=b"z08"),
+        ],
+    )
+    if chain:
+        new = content[:-1]
+        target.add_set(FIRST, one_volume(diff(b"m", content, new), stored(b"z09")))
+    open_volume = Repository.open_volume
+
+    def failing_open(
+        self: Repository, candidates: Sequence[FoundFile], record: VolumeRecord, *others: Inside | None
+    ) -> Opened:
+        if record.number == failing:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_volume(self, candidates, record, *others)
+
+    monkeypatch.setattr(Repository, "open_volume", failing_open)
+    with pytest.raises(OSError, match="Too many open files"):
+        place(tmp_path, target).restore()

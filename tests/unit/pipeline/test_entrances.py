@@ -72,6 +72,20 @@ def test_a_path_is_read_from_the_entrance_before_it_to_the_second_behind_it(
     assert (found.begin.offset, found.end) == (begin, end)
 
 
+@pytest.mark.parametrize(
+    "entrances",
+    [
+        ENTRANCES[1:],  # what is wanted may stand before it
+        [ENTRANCES[0], ENTRANCES[2], ENTRANCES[1]],
+        [Entrance(0, b"a"), Entrance(20, b"b"), Entrance(20, b"c"), Entrance(30, b"d")],
+        [Entrance(0, b"a"), Entrance(10, b"c"), Entrance(20, b"b"), Entrance(30, b"d")],
+    ],
+)
+def test_lists_that_no_volume_can_have_are_not_used(entrances: list[Entrance]) -> None:
+    assert stretch_of(entrances, b"z") is None
+    assert stretch_of(entrances, b"b") is None
+
+
 def test_where_nothing_can_be_left_out_there_is_no_stretch() -> None:
     assert stretch_of([], b"a") is None
     assert stretch_of(ENTRANCES[:1], b"a") is None

@@ -84,6 +84,22 @@ def test_where_every_file_is_special_calls_are_not_made_for_ever(root: bytes, mo
     assert sorted(os.listdir(root)) == NAMES
 
 
+def test_after_a_while_it_is_tried_again(root: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_runs, "_PAUSE", 10)
+    given: list[int] = []
+    write_files = write_runs.write_files
+
+    def refuse_at_first(directory: int, names: list[bytes], *others: object) -> int:
+        given.append(len(names))
+        return 0 if len(given) <= 16 else write_files(directory, names, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(write_runs, "write_files", refuse_at_first)
+    with writing(root) as writer:
+        assert write(writer, run_of(NAMES, entry())) == list(range(25))
+    assert given[16:] == [15]
+    assert sorted(os.listdir(root)) == NAMES
+
+
 def test_a_run_keeps_to_the_order_of_the_archive(root: bytes) -> None:
     with writing(root) as writer:
         writer.write_file(b"10", entry(), b"")
@@ -104,6 +120,6 @@ def test_what_a_link_leads_to_is_not_written_into(root: bytes, tmp_path: object)
     with writing(root, overwrite=True) as writer:
         run = run_of([b"d/" + name for name in NAMES], entry())
         for at in RunWriter(writer).write(run, within=b"", unfit=()):
-            with pytest.raises(EntryProblem):
+            with pytest.raises(EntryProblem, match="not a directory"):
                 writer.write_file(run.paths[at], run.entry(at), run.content(at))
     assert os.listdir(outside) == []

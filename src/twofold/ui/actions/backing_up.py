@@ -101,8 +101,11 @@ def _checked_plan(run: Run, plan: BackupPlan, collection: Collection, chain: Bac
 
 def _clear_unfinished(run: Run, collection: Collection) -> Collection:
     plan = plan_unfinished(collection)
-    if plan is None or run.command.options.dry_run:
+    if plan is None:
         return collection
+    if run.command.options.dry_run:
+        remote, local = ({file.name for file in files} for files in (plan.remote, plan.local))
+        return collection.without(remote, local=local)
     clear_unfinished(run.repository, plan, monitor=run.monitor)
     return run.repository.collection()
 

@@ -53,8 +53,9 @@ def begin_ahead(run: Run) -> Beginning:
     beginning = Beginning(collection, run.repository)
     if collection.remote and _begins_unasked(run):
         active = collection.active
-        if active is not None and run.command.action is not Action.FULL and run.command.options.check_remote:
-            beginning.check_ahead(active.chain.usable[-1], run)
+        usable = active.chain.usable if active is not None else ()
+        if usable and run.command.action is not Action.FULL and run.command.options.check_remote:
+            beginning.check_ahead(usable[-1], run)
         try:
             run.repository.begin_set()
         except BaseException:
