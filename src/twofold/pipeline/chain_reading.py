@@ -94,7 +94,7 @@ class ChainReader:
         keep_freed_memory()
         self._fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
         sets = [(backup_set, volumes) for backup_set, volumes in plan.sets if volumes]
-        feeds = [self._fetcher.feed(backup_set, volumes) for backup_set, volumes in sets]
+        feeds = self._fetcher.feeds(sets)
         self._readers = [
             SetReader(
                 feed,

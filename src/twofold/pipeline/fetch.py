@@ -71,11 +71,33 @@ class VolumeFetcher:
         """How much has been read of the content of all volumes."""
         return self._unwrapper.read_bytes
 
-    def feed(self, backup_set: BackupSet, volumes: Sequence[NeededVolume]) -> Iterable[OpenVolume | LostVolume]:
-        """The volumes of one set, opened ahead of being asked for."""
-        if len(volumes) == 1:
-            return self._open_all(backup_set, volumes)
-        return self._crew.ahead(self._open_all(backup_set, volumes), depth=1, name="fetch")
+    def feeds(
+        self, sets: Sequence[tuple[BackupSet, Sequence[NeededVolume]]]
+    ) -> list[Iterable[OpenVolume | LostVolume]]:
+        """The volumes of each set, opened ahead of being asked for.
+
+        The first volume of each set must be asked for in the order of the sets.
+        """
+        alone = [(backup_set, volumes) for backup_set, volumes in sets if len(volumes) == 1]
+        together = self._opened_together(alone) if len(alone) > 1 else None
+        return [
+            self._crew.ahead(self._open_all(backup_set, volumes), depth=1, name="fetch")
+            if len(volumes) != 1
+            else self._open_all(backup_set, volumes)
+            if together is None
+            else _next_of(together)
+            for backup_set, volumes in sets
+        ]
+
+    def _opened_together(
+        self, sets: Sequence[tuple[BackupSet, Sequence[NeededVolume]]]
+    ) -> Iterator[OpenVolume | LostVolume]:
+        """The only volumes of sets; of a long chain it is gpg's key derivations that take the time."""
+
+        def open_one(each: tuple[BackupSet, Sequence[NeededVolume]]) -> OpenVolume | LostVolume:
+            return next(self._open_all(*each))
+
+        return self._crew.ordered_map(open_one, sets, workers=_AT_ONCE, name="fetch")
 
     def _open_all(self, backup_set: BackupSet, volumes: Sequence[NeededVolume]) -> Iterator[OpenVolume | LostVolume]:
         second_opinion = _SecondOpinion(self._repository, backup_set)
@@ -111,6 +133,10 @@ class VolumeFetcher:
         text = f"The cached manifest is damaged: volume {other.number} is what the manifest at the target says"
         self._monitor.report(Note(text, warning=True))
         return opened
+
+
+def _next_of(opened: Iterator[OpenVolume | LostVolume]) -> Iterator[OpenVolume | LostVolume]:
+    yield next(opened)
 
 
 class _SecondOpinion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.archive import Target, snapshot, volume
 from tests.support.restoring import Place
 from twofold.concurrency import Crew
+from twofold.envelope.protocol import Opened
 from twofold.errors import BadVolume, NotFound
 from twofold.format.manifest import BlockPosition, Manifest, VolumeRecord
 from twofold.model.backup import FileRole, SetId
@@ -16,6 +18,7 @@ from twofold.monitor import BadDownload, RecordingMonitor, VolumeRead
 from twofold.pipeline.chain_reading import plan_reading
 from twofold.pipeline.fetch import VolumeFetcher, needed_volumes
 from twofold.pipeline.replay import LostVolume, OpenVolume
+from twofold.repository.repository import Repository
 
 FULL = SetId(1000)
 RANGES = [(b"", b"a"), (b"b", b"b/x"), (b"b/x", b"b-"), (b"c", b"z")]
@@ -63,7 +66,7 @@ def fetch(here: Place) -> tuple[list[OpenVolume | LostVolume], RecordingMonitor,
     ((backup_set, volumes),) = plan.sets
     with Crew() as crew:
         fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
-        found = list(fetcher.feed(backup_set, volumes))
+        found = list(fetcher.feeds([(backup_set, volumes)])[0])
     return found, monitor, fetcher
 
 
@@ -135,3 +138,35 @@ def test_the_manifest_at_the_target_is_asked_when_a_hash_in_the_cached_one_is_wr
     found, _, fetcher = fetch(here)
     assert all(isinstance(each, OpenVolume) for each in found)
     assert not fetcher.failures
+
+
+def test_the_only_volumes_of_many_sets_are_opened_side_by_side_and_come_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Target()
+    ids = [FULL, *(SetId(1000 + number, 999 + number) for number in range(1, 9))]
+    for number, set_id in enumerate(ids):
+        made.add_set(set_id, [volume(1, [snapshot(b"%d" % number, b"")], first=b"", last=b"z")])
+    here = Place(tmp_path, made.files)
+    monitor = RecordingMonitor()
+    repository = here.repository(monitor)
+    (chain,) = repository.collection().chains
+    threads: set[str] = set()
+    open_volume = Repository.open_volume
+
+    def noted(self: Repository, *arguments: object) -> Opened:
+        threads.add(threading.current_thread().name)
+        return open_volume(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Repository, "open_volume", noted)
+    plan = plan_reading(repository, chain.sets, within=b"")
+    with Crew() as crew:
+        feeds = VolumeFetcher(repository, crew, total=len(ids), monitor=monitor).feeds(plan.sets)
+        opened = [list(feed) for feed in feeds]
+        contents = [each.content.read(4096) for found in opened for each in found if isinstance(each, OpenVolume)]
+        for found in opened:
+            for each in found:
+                assert isinstance(each, OpenVolume)
+                each.close()
+    assert [b"snapshot/%d\0" % number in content for number, content in enumerate(contents)] == [True] * len(ids)
+    assert threads <= {"fetch 0", "fetch 1"}
