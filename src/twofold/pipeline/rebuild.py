@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Self
 
 from twofold import rsync, system
+from twofold.concurrency import Cancelled, Channel, spawn
 from twofold.errors import CorruptDelta, FormatError
 from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord, Entry, Kind
@@ -23,6 +24,7 @@ IN_MEMORY: Final = 1 << 20
 BLOCK: Final = IN_MEMORY + 1
 """What is read of a content at once: more than what is kept in memory."""
 _UNLIMITED: Final = (1 << 63) - 1
+_AHEAD: Final = 2
 _AT_ZERO: Final = (0,)
 _UNKNOWN: Final = bytes(32)  # the first of several parts only announces the block length
 _NOT_THE_SAME: Final = "Its content is not what was backed up"
@@ -209,14 +211,14 @@ class Content:
 
     def _stream(self, announced: ContentRecord | None) -> Iterator[bytes]:
         """A large base, straight from the volumes."""
-        check = _Check(announced)
-        block = self._first or b""
-        while block:
-            check.update(block)
-            yield block
-            block = self._base.read(BLOCK)
-        if announced is not None or not self._differences:
-            check.finish(self._base.entry.content)
+        with _Check(announced) as check:
+            block = self._first or b""
+            while block:
+                check.update(block)
+                yield block
+                block = self._base.read(BLOCK)
+            if announced is not None or not self._differences:
+                check.finish(self._base.entry.content)
 
 
 class Rebuilt:
@@ -311,36 +313,63 @@ def _check_written(descriptor: int, offset: int, record: ContentRecord | None) -
     expected = _final(record)
     if expected is None:
         return
-    check = _Check(expected)
-    while block := os.pread(descriptor, BLOCK, offset):
-        check.update(block)
-        offset += len(block)
-    check.finish(expected)
+    with _Check(expected) as check:
+        while block := os.pread(descriptor, BLOCK, offset):
+            check.update(block)
+            offset += len(block)
+        check.finish(expected)
 
 
 class _Check:
-    """Compares a content with its record while it passes; `announced` gives the block length."""
+    """Compares a large content with its record while it passes; `announced` gives the block length.
+
+    Hashing goes on in a thread of its own, which ends with the `with` block, beside writing and reading.
+    """
 
     def __init__(self, announced: ContentRecord | None) -> None:
-        self._builder = None
-        if announced is not None:
-            self._builder = rsync.SignatureBuilder(
-                rsync.SignatureKind.BLAKE2_RABIN_KARP, announced.block_len, STRONG_LENGTH
-            )
         self._block_len = announced.block_len if announced is not None else 0
+        self._blocks: Channel[bytes] = Channel(_AHEAD)
+        self._task = spawn(self._hash, name="check") if announced is not None else None
 
-    def update(self, data: bytes | memoryview) -> None:
-        if self._builder is not None:
-            self._builder.update(data)
-            self._builder.take()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blocks.cancel()
+        if self._task is not None:
+            self._task.wait()
+
+    def update(self, data: bytes) -> None:
+        if self._task is None:
+            return
+        try:
+            self._blocks.put(data)
+        except Cancelled:
+            self._task.join()  # it has failed, and says how
+            raise
 
     def finish(self, record: ContentRecord | None) -> None:
         expected = _final(record)
         if expected is None:
             return
-        same_length = self._block_len == expected.block_len
-        if self._builder is None or self._builder.finish() != expected.digest or not same_length:
+        self._blocks.end()
+        found = self._task.join() if self._task is not None else b""
+        if found != expected.digest or self._block_len != expected.block_len:
             raise CorruptContent(_NOT_THE_SAME)
+
+    def _hash(self) -> bytes:
+        """The content hash of all blocks; nothing when it is not wanted any more."""
+        try:
+            builder = rsync.SignatureBuilder(rsync.SignatureKind.BLAKE2_RABIN_KARP, self._block_len, STRONG_LENGTH)
+            for block in self._blocks:
+                builder.update(block)
+                builder.take()
+            return builder.finish()
+        except Cancelled:
+            return b""
+        except BaseException:
+            self._blocks.cancel()
+            raise
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.support.archive import (
     diff,
     diff_of,
     directory,
+    feed,
     one_volume,
     other,
     parts,
@@ -27,6 +29,10 @@ from tests.support.archive import (
 from tests.unit.pipeline.reading import read_sets
 from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord
+from twofold.monitor import RecordingMonitor
+from twofold.pipeline import rebuild
+from twofold.pipeline.merge import merge_sets, one_by_one
+from twofold.pipeline.replay import SetReader
 
 SOURCE = random.Random(2)
 LARGE = SOURCE.randbytes(1_500_000)
@@ -211,3 +217,52 @@ def test_nothing_is_read_of_a_content_that_nobody_asks_for(tmp_path: Path) -> No
     outcome = read_sets(tmp_path, full, one_volume(diff_of(b"f", b"not a delta")), skipping=frozenset((b"f",)))
     assert outcome.order == [b"f"]
     assert not outcome.errors
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing fails, as it does where there is no memory."""
+
+    class Builder:
+        def __init__(self, *_: object) -> None:
+            self.updates = 0
+
+        def update(self, _: bytes) -> None:
+            self.updates += 1
+            if self.updates == 2:
+                raise MemoryError("no room to hash")
+
+        def take(self) -> bytes:
+            return b""
+
+        def finish(self) -> bytes:
+            return bytes(32)
+
+    monkeypatch.setattr(rebuild.rsync, "SignatureBuilder", Builder)
+
+
+@pytest.mark.usefixtures("failing")
+def test_what_fails_in_the_thread_that_hashes_is_raised_where_the_content_is_read(tmp_path: Path) -> None:
+    content = bytes(20_000_000)
+    sets = one_volume(*parts(b"f", content, record=record_of(content)))
+    with pytest.raises(MemoryError, match="no room to hash"):
+        read_sets(tmp_path, sets)
+
+
+def test_a_content_that_is_given_up_leaves_no_thread(tmp_path: Path) -> None:
+    content = bytes(20_000_000)
+    reader = SetReader(
+        feed(one_volume(*parts(b"f", content, record=record_of(content)))),
+        within=b"",
+        members_between=lambda *_: None,
+        monitor=RecordingMonitor(),
+    )
+    (history,) = (next(one_by_one(merge_sets([reader]))),)
+    rebuilt = rebuild.rebuild(history, temp_dir=str(tmp_path))
+    assert rebuilt is not None
+    assert rebuilt.content is not None
+    blocks = rebuilt.content.blocks()
+    next(blocks)
+    assert "check" in {thread.name for thread in threading.enumerate()}
+    blocks.close()  # type: ignore[attr-defined]
+    assert "check" not in {thread.name for thread in threading.enumerate()}
