@@ -80,14 +80,14 @@ class VolumeFetcher:
         """
         alone = [(backup_set, volumes) for backup_set, volumes in sets if len(volumes) == 1]
         together = self._opened_together(alone) if len(alone) > 1 else None
-        return [
-            self._crew.ahead(self._open_all(backup_set, volumes), depth=1, name="fetch")
-            if len(volumes) != 1
-            else self._open_all(backup_set, volumes)
-            if together is None
-            else _next_of(together)
-            for backup_set, volumes in sets
-        ]
+        feeds: list[Iterable[OpenVolume | LostVolume]] = []
+        for backup_set, volumes in sets:
+            opened = self._open_all(backup_set, volumes)
+            if len(volumes) > 1:
+                feeds.append(self._crew.ahead(opened, depth=1, name="fetch"))
+            else:
+                feeds.append(opened if together is None else _next_of(together))
+        return feeds
 
     def _opened_together(
         self, sets: Sequence[tuple[BackupSet, Sequence[NeededVolume]]]
