@@ -57,7 +57,7 @@ class Run:
     @property
     def last_key(self) -> bytes:
         """The order key of the last one."""
-        return order_key(self._members[-1][0])
+        return order_key(self.path(-1))
 
     @property
     def paths(self) -> list[bytes]:
@@ -80,6 +80,9 @@ class Run:
     def owners(self) -> list[tuple[int, int, bytes, bytes]]:
         """User and group, by number and by name."""
         return [(*member[2][1:], *member[3]) for member in self._members]
+
+    def path(self, index: int) -> bytes:
+        return self._members[index][0]
 
     def entry(self, index: int) -> Entry:
         return _entry(self._members[index])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from twofold.format.volume_reader import Run
@@ -40,10 +41,11 @@ class RunComparison:
         self._compare_data = compare_data
 
     def expected(self, run: Run, damaged: frozenset[int]) -> Expected:
-        ids = {owner: self._ids_of(*owner) for owner in set(run.owners)}
+        owners = run.owners
+        ids = {owner: self._ids_of(*owner) for owner in set(owners)}
         facts = [
             (mode, *ids[owner], size, mtime)
-            for mode, owner, size, mtime in zip(run.modes, run.owners, run.sizes, run.mtimes_ns, strict=True)
+            for mode, owner, size, mtime in zip(run.modes, owners, run.sizes, run.mtimes_ns, strict=True)
         ]
         return Expected(facts, damaged)
 
@@ -90,7 +92,7 @@ def beside(paths: Sequence[bytes], start: int, local: Local) -> int:
     work, cut = local.work, len(local.work.prefix)
     names, packed = work.names, work.packed
     count = 0
-    for path in paths[start:]:
+    for path in islice(paths, start, None):
         at = local.at + count
         if at >= len(names) or path[cut:] != names[at] or path[:cut] != work.prefix:
             break

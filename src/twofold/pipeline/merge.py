@@ -76,7 +76,7 @@ def one_by_one(stretches: Iterable[Stretch]) -> Iterator[FileHistory]:
 
 def history_of(run: Run, at: int) -> FileHistory:
     """One file of a run, to be looked at by itself."""
-    path, data = run.paths[at], HeldData(run.content(at))
+    path, data = run.path(at), HeldData(run.content(at))
     return FileHistory(path, [Version(Action.SNAPSHOT, path, run.entry(at), reader=data)])
 
 

@@ -34,8 +34,8 @@ def test_children_get_no_secrets_but_those_they_need():
 
 
 def test_caches_are_found_without_a_home():
-    assert Environment(account_home="/root").cache_home == "/root/.cache"
-    assert Environment(variables={"HOME": "/h"}, account_home="/root").cache_home == "/h/.cache"
+    assert Environment(account_home="/home/me").cache_home == "/home/me/.cache"
+    assert Environment(variables={"HOME": "/h"}, account_home="/home/me").cache_home == "/h/.cache"
     assert Environment(variables={"XDG_CACHE_HOME": "/c", "HOME": "/h"}).cache_home == "/c"
     assert Environment(variables={"HOME": "/h"}).config_home == "/h/.config"
 
