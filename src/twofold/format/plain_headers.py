@@ -17,7 +17,6 @@ from struct import Struct
 from typing import Final, NamedTuple, Protocol
 from zlib import adler32
 
-from twofold._version import KERNEL_VERSION
 from twofold.format.pax import format_record, format_time
 from twofold.format.tar_writer import BLOCK, NAME_LENGTH, TIMES_END, pax_header, shared_fields
 
@@ -247,10 +246,10 @@ def _check_file(path: bytes, size: int, mtime: int, *, room: int) -> None:
 
 def _choose() -> WriteHeaders:
     try:
-        from twofold import _native
+        from twofold.format import compiled
     except ImportError:
         return specification
-    return _native.write_headers if _native.KERNEL_VERSION == KERNEL_VERSION else specification
+    return compiled.write_headers
 
 
 write_headers: WriteHeaders = _choose()

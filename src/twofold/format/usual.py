@@ -14,7 +14,6 @@ import re
 from binascii import unhexlify
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from twofold._version import KERNEL_VERSION
 from twofold.format.records import LARGEST_BLOCK
 from twofold.format.tar_reader import BLOCK, LARGEST_NUMBER
 from twofold.model.relpath import LONGEST_COMPONENT
@@ -198,10 +197,10 @@ def _decoded(data: bytes) -> tuple[int | None, Content | None]:
 
 def _choose() -> FindUsual:
     try:
-        from twofold import _native
+        from twofold.format import compiled
     except ImportError:
         return specification
-    return _native.usual_members if _native.KERNEL_VERSION == KERNEL_VERSION else specification
+    return compiled.usual_members
 
 
 usual_members: FindUsual = _choose()

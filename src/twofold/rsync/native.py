@@ -10,15 +10,14 @@ from typing import Final
 
 from twofold import _native
 from twofold._native import SignatureBuilder, block_sums, content_hashes, set_simd_level, sign_many, simd_level
-from twofold._version import KERNEL_VERSION
+from twofold._version import check_kernel
 from twofold.errors import CorruptDelta, CorruptSignature
 from twofold.rsync.checks import check_format
 from twofold.rsync.kernel import Data, DeltaMaker
 
 IMPLEMENTATION: Final = "native"
 
-if _native.KERNEL_VERSION != KERNEL_VERSION:
-    raise ImportError(f"The compiled kernel has version {_native.KERNEL_VERSION} instead of {KERNEL_VERSION}")
+check_kernel(_native.KERNEL_VERSION)
 
 
 def DeltaEncoder(  # noqa: N802 (stands for the class)
