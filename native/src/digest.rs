@@ -225,7 +225,8 @@ fn hash_ordered(
 
 /// Hashes each message into the digest of the same number. `out` must be as long as
 /// `messages`. Fast when neighbours have equal lengths, and not slow when they do not:
-/// messages are brought together by length.
+/// messages are brought together by length. Of those that are all zeros, of which images
+/// and databases are full, one is hashed.
 pub fn digest_many(level: Level, strong: Strong, messages: &[&[u8]], out: &mut [Digest]) {
     // A group's numbers are 32 bits wide to keep the sort cheap.
     const PART: usize = 1 << 20;
@@ -238,8 +239,32 @@ pub fn digest_many(level: Level, strong: Strong, messages: &[&[u8]], out: &mut [
         if part.iter().any(|message| chunks(message.len()) != first) {
             order.sort_by_key(|&number| std::cmp::Reverse(chunks(part[number as usize].len())));
         }
+        let (mut first_zeros, mut zeros) = (None, Vec::new());
+        order.retain(|&number| {
+            let message = part[number as usize];
+            if !is_zeros(message) {
+                return true;
+            }
+            let (first, length) = *first_zeros.get_or_insert((number, message.len()));
+            let is_known = first != number && length == message.len();
+            is_known.then(|| zeros.push((number, first)));
+            !is_known
+        });
         hash_ordered(level, strong, part, &order, out);
+        for (number, first) in zeros {
+            out[number as usize] = out[first as usize];
+        }
     }
+}
+
+/// False as well for few bytes, which are not worth it.
+fn is_zeros(message: &[u8]) -> bool {
+    const PIECE: usize = 256;
+    message.len() >= PIECE
+        && message[0] == 0
+        && message
+            .chunks(PIECE)
+            .all(|piece| piece.iter().fold(0, |sum, byte| sum | byte) == 0)
 }
 
 pub fn digest_one(level: Level, strong: Strong, message: &[u8]) -> Digest {

@@ -4,6 +4,7 @@
 
 mod blake2b;
 mod commands;
+mod composition;
 mod delta;
 mod digest;
 mod files;
@@ -18,5 +19,6 @@ mod members;
 mod patch;
 mod plain_headers;
 mod python;
+mod read_commands;
 mod signature;
 mod weak;

@@ -2,6 +2,7 @@
 //! more than a few kilobytes are worked on.
 
 mod buffers;
+mod composition;
 mod files;
 mod members;
 mod patch;
@@ -19,7 +20,7 @@ use crate::python::buffers::{bytes_of, run, slice, slices, value_error};
 use crate::signature::{check_block_len, Builder, Format};
 
 /// Must be what `twofold.rsync.native` expects; raised with every change of behaviour.
-const KERNEL_VERSION: u32 = 3;
+const KERNEL_VERSION: u32 = 4;
 
 type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
@@ -117,6 +118,36 @@ impl SignatureBuilder {
             hash.as_ref().map_or(&[], |hash| &hash[..]),
         ))
     }
+}
+
+/// Without a builder once it is finished.
+#[pyclass(module = "twofold._native")]
+struct ContentHasher(Option<Builder>);
+
+#[pymethods]
+impl ContentHasher {
+    #[new]
+    fn new(block_len: u64) -> PyResult<Self> {
+        let block_len = check_block_len(block_len).map_err(value_error)?;
+        Ok(Self(Some(Builder::of_content(block_len))))
+    }
+
+    fn update(&mut self, py: Python, buffer: PyBuffer<u8>) -> PyResult<()> {
+        let data = bytes_of(&buffer)?;
+        let builder = self.0.as_mut().ok_or_else(hash_is_finished)?;
+        run(py, data.len(), || builder.update(data));
+        Ok(())
+    }
+
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut builder = self.0.take().ok_or_else(hash_is_finished)?;
+        let hash = py.detach(|| builder.finish());
+        Ok(PyBytes::new(py, &hash.unwrap_or_default()))
+    }
+}
+
+fn hash_is_finished() -> PyErr {
+    value_error("The hash is finished".to_string())
 }
 
 #[pyclass(module = "twofold._native")]
@@ -250,8 +281,10 @@ fn set_simd_level(name: &str) -> PyResult<()> {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("KERNEL_VERSION", KERNEL_VERSION)?;
     module.add_class::<SignatureBuilder>()?;
+    module.add_class::<ContentHasher>()?;
     module.add_class::<DeltaEncoder>()?;
     module.add_class::<patch::Patcher>()?;
+    module.add_class::<composition::Composition>()?;
     module.add_function(wrap_pyfunction!(patch::patch_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(sign_many, module)?)?;
     module.add_function(wrap_pyfunction!(content_hashes, module)?)?;

@@ -120,6 +120,8 @@ struct LongBlock {
 /// Makes one signature, and the content hash if wanted.
 pub struct Builder {
     format: Format,
+    /// False where only the content hash is wanted.
+    signs: bool,
     content: Option<Running>,
     pending: Vec<u8>,
     long: Option<LongBlock>,
@@ -138,6 +140,7 @@ impl Builder {
         format.write_header(&mut out);
         Self {
             format,
+            signs: true,
             content: with_hash.then(|| Running::new(Strong::Blake2b)),
             pending: Vec::new(),
             long: None,
@@ -148,6 +151,23 @@ impl Builder {
             strong: Vec::new(),
             hashes: Vec::new(),
         }
+    }
+
+    /// Makes the content hash alone.
+    pub fn of_content(block_len: usize) -> Self {
+        let kind = Kind {
+            magic: 0,
+            weak: Weak::RabinKarp,
+            strong: Strong::Blake2b,
+        };
+        let format = Format {
+            kind,
+            block_len,
+            strong_len: 0,
+        };
+        let mut builder = Self::new(format, true);
+        builder.signs = false;
+        builder
     }
 
     /// From now on the sums of finished blocks can be asked for.
@@ -263,14 +283,19 @@ impl Builder {
             digest_many(level, Strong::Blake2b, &blocks, &mut self.hashes);
         }
         for (number, block) in blocks.iter().enumerate() {
-            let weak = kind.weak.of(level, block);
+            let weak = match self.signs {
+                true => kind.weak.of(level, block),
+                false => 0,
+            };
             let hash = self.hashes.get(number).copied();
             self.finish_block(weak, self.strong[number], hash);
         }
     }
 
     fn finish_block(&mut self, weak: u32, strong: Digest, hash: Option<Digest>) {
-        self.format.write_entry(weak, &strong, &mut self.out);
+        if self.signs {
+            self.format.write_entry(weak, &strong, &mut self.out);
+        }
         if let Some(content) = &mut self.content {
             content.update(&hash.unwrap_or(strong));
         }

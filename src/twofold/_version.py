@@ -2,7 +2,7 @@
 
 VERSION = "0.1.0"
 
-KERNEL_VERSION = 3
+KERNEL_VERSION = 4
 """Raised with every change of the kernel's behaviour: one of another version is not used."""
 
 

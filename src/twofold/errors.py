@@ -10,9 +10,13 @@ from typing import ClassVar
 
 
 class TwofoldError(Exception):
-    """Base of everything raised on purpose; `exit_code` is what the process ends with."""
+    """Base of everything raised on purpose; `exit_code` is what the process ends with.
+
+    `log_word` is the class that duplicity names in the machine log, where programs look for one.
+    """
 
     exit_code: ClassVar[int] = 1
+    log_word: ClassVar[str] = ""
 
 
 class UserError(TwofoldError):
@@ -65,7 +69,11 @@ class EnvelopeError(TwofoldError):
         self.log = log
 
 
-class PassphraseNeeded(EnvelopeError):
+class KeyMissing(EnvelopeError):
+    """The secret key or the passphrase for a file is not at hand; the file may well be whole."""
+
+
+class PassphraseNeeded(KeyMissing):
     """A passphrase is wanted and there is nobody to ask."""
 
     exit_code = 30
@@ -107,6 +115,10 @@ class Forbidden(StorageError):
     """Login refused or permission missing."""
 
     log_code = 51
+
+
+class Untrusted(Forbidden):
+    """The server is not who it should be: its host key or certificate is not trusted."""
 
 
 class Retained(Forbidden):

@@ -20,7 +20,7 @@ struct Descriptors {
     out: ManuallyDrop<OsFile>,
 }
 
-fn borrow_file(descriptor: RawFd) -> PyResult<ManuallyDrop<OsFile>> {
+pub fn borrow_file(descriptor: RawFd) -> PyResult<ManuallyDrop<OsFile>> {
     if descriptor < 0 {
         return Err(value_error(format!("{descriptor} is no file descriptor")));
     }

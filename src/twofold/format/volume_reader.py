@@ -7,11 +7,11 @@ which alone decides what is damaged or must not be used; both give the same for 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-from twofold.format.difftar import Action, DiffMember, interpret
+from twofold.format.difftar import PART_SIZE, Action, DiffMember, interpret
 from twofold.format.tar_reader import BLOCK, ByteSource, TarReader
-from twofold.format.usual import Usual, usual_members
+from twofold.format.usual import Content, Usual, usual_members
 from twofold.model.entry import ContentRecord, Entry, Kind
 from twofold.model.relpath import order_key
 
@@ -20,6 +20,8 @@ _REGULAR: Final = Kind.REGULAR
 _DIRECTORY: Final = Kind.DIRECTORY
 _SNAPSHOT: Final = Action.SNAPSHOT
 _NO_DEVICE: Final = (0, 0)
+_HEADERS: Final = 4 * BLOCK
+"""What the headers of a usual member take at most, and a block."""
 
 
 def _entry(member: Usual) -> Entry:
@@ -92,6 +94,19 @@ class Run:
         return self.data[begin : begin + self.sizes[index]]
 
 
+class Parts(NamedTuple):
+    """Parts of one file that follow each other: their joined data, the number, size and record of the last one.
+
+    `all_full` says that those behind the first are of the size at which files are cut.
+    """
+
+    data: bytes
+    number: int
+    size: int
+    record: ContentRecord | None
+    all_full: bool
+
+
 class VolumeReader(TarReader):
     """Iterates over the members of one volume; the data of each is read before the next one is asked for."""
 
@@ -110,6 +125,8 @@ class VolumeReader(TarReader):
         """The next member, sound or not, or None at the end. Raises CorruptTar, and whatever the source raises."""
         if self._unread or self._padding:
             self.skip()
+        if 0 < self._position > len(self._buffer) - _HEADERS:
+            self._fill(_HEADERS)  # else the next member would not be usual
         self._is_usual = self._looks_ahead()
         if self._is_usual:
             member = self._found[self._at]
@@ -134,6 +151,39 @@ class VolumeReader(TarReader):
             self._found_in = self._buffer
             self._at = 0
         return self._at < len(self._found)
+
+    def parts(self, most: int) -> Parts | None:
+        """The current member, of which nothing has been read, and further parts behind it: they count as read then.
+
+        Of at most that many bytes. None where the current member is not fit for it. Raises what the source raises.
+        """
+        if not self._is_usual or self._found_in is not self._buffer or self._unread > most:
+            return None
+        path, number, *_ = member = self._found[self._at - 1]
+        if number is None or self._position != member[7]:
+            return None
+        size = self._unread
+        if self._position + size + self._padding > len(self._buffer):
+            self._fill(size + self._padding)
+            self._found, self._at = usual_members(self._buffer, size + self._padding), 0
+            self._found_in = self._buffer
+            if size + self._padding > len(self._buffer):
+                return None  # cut short: the general way says where
+        ranges, record = [(self._position, self._position + size)], member[6]
+        position, total = self._position + size + self._padding, size
+        for found in self._found[self._at :]:
+            _, _, _, _, _, _, content, begin, end, _, _ = found
+            following = end + -(end - begin) % BLOCK
+            total += end - begin
+            if found[:2] != (path, number + len(ranges)) or following > len(self._buffer) or total > most:
+                break
+            ranges.append((begin, end))
+            position, record = following, content
+        self._at += len(ranges) - 1
+        self._position = position
+        self._is_usual = False
+        self._unread = self._padding = 0
+        return _joined(self._buffer, ranges, number, record)
 
     def run(self, until: bytes | None) -> Run | None:
         """The current member, of which nothing has been read, and those behind it, all of which count as read then.
@@ -161,3 +211,15 @@ class VolumeReader(TarReader):
         self._position = position
         self._unread = self._padding = 0
         return Run(self._buffer, self._found[first : self._at])
+
+
+def _joined(buffer: bytes, ranges: list[tuple[int, int]], number: int, record: Content | None) -> Parts:
+    view = memoryview(buffer)
+    sizes = [end - begin for begin, end in ranges]
+    return Parts(
+        b"".join([view[begin:end] for begin, end in ranges]),
+        number + len(ranges) - 1,
+        sizes[-1],
+        ContentRecord(*record) if record is not None else None,
+        all(size == PART_SIZE for size in sizes[1:]),
+    )

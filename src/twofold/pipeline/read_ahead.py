@@ -13,9 +13,10 @@ from twofold.concurrency import Cancelled, Channel, Crew, Task
 from twofold.errors import TwofoldError
 from twofold.format.difftar import Action
 from twofold.model.entry import Entry
+from twofold.pipeline.differences import BLOCK
 from twofold.pipeline.merge import FileHistory, Stretch
-from twofold.pipeline.rebuild import BLOCK, is_recorded, read_up_to
-from twofold.pipeline.versions import DataReader, FailedData, HeldData, Version
+from twofold.pipeline.recorded import is_recorded
+from twofold.pipeline.versions import DataReader, FailedData, HeldData, Version, read_some, read_up_to
 
 _DEPTH: Final = 8
 
@@ -105,7 +106,7 @@ class ReadAhead:
         try:
             while block:
                 self._channel.put(_Block(block))
-                block = read_up_to(version, BLOCK)
+                block = read_some(version, BLOCK)
         except TwofoldError as error:
             failure = error
         self._channel.put(_End(version.entry, failure))
@@ -121,7 +122,7 @@ class _FollowingData:
         self._end: _End | None = None
 
     def read_data(self, version: Version, size: int) -> bytes:
-        """A block, whose size is what everyone asks for."""
+        """A block, or less: the size is what everyone asks for."""
         assert size == BLOCK
         if self._end is None:
             item = next(self._items)

@@ -16,7 +16,8 @@ from twofold.format.difftar import PART_SIZE, Action, DiffMember
 from twofold.format.manifest import VolumeRecord
 from twofold.format.sigtar import SigMember
 from twofold.format.tar_reader import ByteSource
-from twofold.format.volume_reader import Run, VolumeReader
+from twofold.format.volume_reader import Parts, Run, VolumeReader
+from twofold.model.entry import ContentRecord
 from twofold.model.relpath import is_within, order_key
 from twofold.monitor import Monitor, Note, Problem
 from twofold.pipeline.versions import DataLost, Lost, Version
@@ -163,12 +164,27 @@ class SetReader:
             if version.first_part not in (None, 1):
                 raise DataLost("Its first part is missing")
             try:
-                data = self._tar.read(size)
+                parts = self._tar.parts(size) if self._next_part is not None and not self._gaps else None
+                data = self._tar.read(size) if parts is None else self._took(parts, version)
             except _UNREADABLE as error:
                 self._lose_rest(error)
                 raise DataLost(f"Its data cannot be read: {error}") from error
             if data or not self._continues(version):
                 return data
+
+    def _took(self, parts: Parts, version: Version) -> bytes:
+        """Several parts have been read as one; what is remembered is as after the last one."""
+        assert self._head is not None
+        self._head = self._head._replace(part=parts.number, size=parts.size)
+        self._next_part, self._last_part = parts.number + 1, parts.number
+        self._all_full = self._all_full and parts.all_full
+        self._note(parts.record, version)
+        return parts.data
+
+    def _note(self, record: ContentRecord | None, version: Version) -> None:
+        """The last part has the record, the first one announces it."""
+        if record is not None and any(record.digest):
+            version.entry = version.entry._replace(content=record)
 
     def _continues(self, version: Version) -> bool:
         """Moves on to the next part of the same file, if that is what follows."""
@@ -187,8 +203,7 @@ class SetReader:
             raise DataLost(f"Part {self._next_part} of it is missing")
         self._next_part += 1
         self._all_full = self._all_full and head.size == PART_SIZE
-        if head.entry.content is not None and any(head.entry.content.digest):
-            version.entry = version.entry._replace(content=head.entry.content)
+        self._note(head.entry.content, version)
         return True
 
     def _check_end(self, last: int) -> None:

@@ -94,3 +94,25 @@ class Version:
         Raises DataLost, CorruptTar, and what reading the volume raises.
         """
         return self._reader.read_data(self, size) if self._reader is not None else b""
+
+
+def read_up_to(version: Version, size: int) -> bytes:
+    """The next `size` bytes, fewer only at the end, whatever the parts of the file are. Raises as `Version.read`."""
+    return _read(version, size, least=size)
+
+
+def read_some(version: Version, size: int) -> bytes:
+    """As many of the next `size` bytes as come easily, but half of them, fewer only at the end. Raises the same."""
+    return _read(version, size, least=size // 2)
+
+
+def _read(version: Version, size: int, *, least: int) -> bytes:
+    data = version.read(size)
+    if version.first_part is None or len(data) >= least or not data:
+        return data
+    pieces = [data]
+    have = len(data)
+    while have < least and (data := version.read(size - have)):
+        pieces.append(data)
+        have += len(data)
+    return b"".join(pieces) if len(pieces) > 1 else pieces[0]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from twofold.rsync.kernel import (
     BlockSums,
+    Composer,
     ContentHashes,
     Data,
     DeltaMaker,
+    HashMaker,
     Kernel,
+    MakeComposer,
     MakeDelta,
+    MakeHash,
     MakePatch,
     MakeSignature,
     PatchBytes,
@@ -36,8 +40,10 @@ def _choose() -> Kernel:
 _kernel = _choose()
 IMPLEMENTATION: str = _kernel.IMPLEMENTATION
 SignatureBuilder: MakeSignature = _kernel.SignatureBuilder
+ContentHasher: MakeHash = _kernel.ContentHasher
 DeltaEncoder: MakeDelta = _kernel.DeltaEncoder
 Patcher: MakePatch = _kernel.Patcher
+Composition: MakeComposer = _kernel.Composition
 patch_bytes: PatchBytes = _kernel.patch_bytes
 sign_many: SignMany = _kernel.sign_many
 content_hashes: ContentHashes = _kernel.content_hashes
@@ -45,9 +51,13 @@ block_sums: BlockSums = _kernel.block_sums
 
 __all__ = [
     "IMPLEMENTATION",
+    "Composer",
+    "Composition",
+    "ContentHasher",
     "Data",
     "DeltaEncoder",
     "DeltaMaker",
+    "HashMaker",
     "Kernel",
     "PatchRunner",
     "Patcher",

@@ -53,6 +53,16 @@ class SignatureMaker(Protocol):
         """Ends the content: the last block's sums can be taken. Returns the content hash, or nothing if not wanted."""
 
 
+class HashMaker(Protocol):
+    """Makes the content hash alone, of content that comes in pieces."""
+
+    def update(self, buffer: Data, /) -> None:
+        """Takes the content's next bytes."""
+
+    def finish(self) -> bytes:
+        """Ends the content, and returns its hash."""
+
+
 class DeltaMaker(Protocol):
     """Makes a delta from an old signature and new content, and the new signature and content hash in the same pass."""
 
@@ -84,10 +94,45 @@ class PatchRunner(Protocol):
         """Writes what is left and returns the size of the result; `CorruptDelta` if the delta has not ended."""
 
 
+class Composer(Protocol):
+    """Makes what deltas, each upon the one before, make of a basis that is read once, in order, and not stored whole.
+
+    First come the deltas, oldest first, then the basis: `feed` a piece of it, `take` until there is nothing, and so on.
+    """
+
+    @property
+    def fits(self) -> bool:
+        """False once the deltas together have too many commands. They are only written then, and nothing is made."""
+
+    def feed_delta(self, delta: Data, /) -> None:
+        """Takes the next bytes of a delta, and writes them behind those before to the scratch file."""
+
+    def finish_delta(self, max_size: int, /) -> None:
+        """Ends one delta; `CorruptDelta` if it has not ended, or its result has more bytes than that."""
+
+    def feed(self, basis: Data, /) -> bool:
+        """Takes the basis' next bytes, which must not change until the next call.
+
+        True if they are, all of them as they are, the next ones of the result: then they count as taken.
+        """
+
+    def take(self, size: int, /) -> bytes:
+        """The result's next bytes, fewer than `size` where more of the basis is needed, or at its end."""
+
+    def finish(self) -> None:
+        """Ends the basis; `CorruptDelta` if the result needs bytes that it does not have."""
+
+
 class MakeSignature(Protocol):
     """Begins a signature with sums of blocks of 1 to 2^31 bytes; `with_hash`: the content hash is wanted."""
 
     def __call__(self, kind: int, block_len: int, strong_len: int, *, with_hash: bool = True) -> SignatureMaker: ...
+
+
+class MakeHash(Protocol):
+    """Begins a content hash with blocks of 1 to 2^31 bytes."""
+
+    def __call__(self, block_len: int, /) -> HashMaker: ...
 
 
 class MakeDelta(Protocol):
@@ -115,6 +160,16 @@ class PatchBytes(Protocol):
     """Carries out a whole delta in memory."""
 
     def __call__(self, basis: Data, delta: Data, max_size: int, /) -> bytes: ...
+
+
+class MakeComposer(Protocol):
+    """Begins a composition with at most so many commands, 60 bytes of memory for each.
+
+    `held_fd` is an empty scratch file, to be read and written: of the deltas, and of what the result has of the basis
+    in another order. All methods but `finish` raise `OSError` if that fails.
+    """
+
+    def __call__(self, held_fd: int, *, most_commands: int) -> Composer: ...
 
 
 class SignMany(Protocol):
@@ -159,9 +214,13 @@ class Kernel(Protocol):
     @property
     def SignatureBuilder(self) -> MakeSignature: ...
     @property
+    def ContentHasher(self) -> MakeHash: ...
+    @property
     def DeltaEncoder(self) -> MakeDelta: ...
     @property
     def Patcher(self) -> MakePatch: ...
+    @property
+    def Composition(self) -> MakeComposer: ...
     @property
     def patch_bytes(self) -> PatchBytes: ...
     @property

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from twofold import _native
-from twofold._native import SignatureBuilder, block_sums, content_hashes, set_simd_level, sign_many, simd_level
+from twofold._native import (
+    ContentHasher,
+    SignatureBuilder,
+    block_sums,
+    content_hashes,
+    set_simd_level,
+    sign_many,
+    simd_level,
+)
 from twofold._version import check_kernel
 from twofold.errors import CorruptDelta, CorruptSignature
 from twofold.rsync.checks import check_format
@@ -52,6 +60,39 @@ class Patcher:
             raise CorruptDelta(str(error)) from error
 
 
+class Composition:
+    """See `kernel.Composer`."""
+
+    __slots__ = ("_composition", "feed", "take")
+
+    def __init__(self, held_fd: int, *, most_commands: int) -> None:
+        self._composition = _native.Composition(held_fd, most_commands)
+        self.feed = self._composition.feed
+        self.take = self._composition.take
+
+    @property
+    def fits(self) -> bool:
+        return self._composition.fits
+
+    def feed_delta(self, delta: Data, /) -> None:
+        try:
+            self._composition.feed_delta(delta)
+        except ValueError as error:
+            raise CorruptDelta(str(error)) from error
+
+    def finish_delta(self, max_size: int, /) -> None:
+        try:
+            self._composition.finish_delta(max_size)
+        except ValueError as error:
+            raise CorruptDelta(str(error)) from error
+
+    def finish(self) -> None:
+        try:
+            self._composition.finish()
+        except ValueError as error:
+            raise CorruptDelta(str(error)) from error
+
+
 def patch_bytes(basis: Data, delta: Data, max_size: int, /) -> bytes:
     """See `kernel.PatchBytes`."""
     try:
@@ -62,6 +103,8 @@ def patch_bytes(basis: Data, delta: Data, max_size: int, /) -> bytes:
 
 __all__ = [
     "IMPLEMENTATION",
+    "Composition",
+    "ContentHasher",
     "DeltaEncoder",
     "Patcher",
     "SignatureBuilder",

@@ -97,6 +97,22 @@ class SignatureBuilder:
             self._content.update(blake)
 
 
+class ContentHasher:
+    """See `kernel.HashMaker`."""
+
+    __slots__ = ("_builder",)
+
+    def __init__(self, block_len: int, /) -> None:
+        self._builder = SignatureBuilder(SignatureKind.BLAKE2_RABIN_KARP, block_len, 1)
+
+    def update(self, buffer: Data, /) -> None:
+        self._builder.update(buffer)
+        self._builder.take()
+
+    def finish(self) -> bytes:
+        return self._builder.finish()
+
+
 def sign_many(
     buffer: Data,
     offsets: Sequence[int],

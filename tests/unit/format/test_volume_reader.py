@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.archive import parts as large_in_parts
 from twofold.errors import CorruptTar
-from twofold.format.difftar import Action, DiffMember, content_header, interpret
+from twofold.format.difftar import PART_SIZE, Action, DiffMember, content_header, interpret
 from twofold.format.records import content_value
 from twofold.format.tar_reader import TarMember, TarReader
 from twofold.format.tar_writer import metadata_of, padding
@@ -247,3 +248,73 @@ def test_what_does_not_lie_whole_in_the_buffer_is_in_no_run() -> None:
         run = reader.run(None)
         paths += [member.path] if run is None else run.paths
     assert paths == [b"d/file %03d" % number for number in range(20)]
+
+
+class Slow:
+    """Gives few bytes at once, so that parts lie across the reader's buffers."""
+
+    def __init__(self, content: bytes, most: int) -> None:
+        self._stream = io.BytesIO(content)
+        self._most = most
+
+    def read(self, size: int, /) -> bytes:
+        return self._stream.read(min(size, self._most))
+
+
+LARGE = bytes(at * 31 % 251 for at in range(4 * PART_SIZE + 77))
+
+
+def by_parts(source: Slow, most: int) -> list[bytes]:
+    """All data, as many parts at once as the reader gives."""
+    reader, found = VolumeReader(source), []
+    while reader.next() is not None:
+        parts = reader.parts(most)
+        found.append(parts.data if parts is not None else reader.read(most))
+        while data := reader.read(most):
+            found.append(data)
+    return found
+
+
+@pytest.mark.parametrize("most", [1, 1000, PART_SIZE, 2 * PART_SIZE, 1 << 20])
+@pytest.mark.parametrize("buffered", [70_000, 2 * PART_SIZE, 1 << 20])
+def test_parts_read_at_once_are_what_they_are_one_by_one(most: int, buffered: int) -> None:
+    volume = b"".join((*large_in_parts(b"a", LARGE), stored(b"b"), *large_in_parts(b"c", LARGE[::-1])))
+    found = by_parts(Slow(volume, buffered), most)
+    assert b"".join(found) == LARGE + DATA + LARGE[::-1]
+    assert max(map(len, found)) <= most
+
+
+def test_parts_tell_where_they_end_and_what_is_on_record() -> None:
+    reader = VolumeReader(Slow(stored(b"0") + b"".join(large_in_parts(b"a", LARGE, record=CONTENT)), 1 << 20))
+    reader.next()
+    reader.next()
+    parts = reader.parts(1 << 20)
+    assert parts is not None
+    assert (parts.number, parts.size, parts.record, parts.all_full) == (5, 77, CONTENT, False)
+    assert reader.next() is None
+
+
+def test_parts_that_do_not_follow_each_other_are_not_joined() -> None:
+    one, two, three, *_ = large_in_parts(b"a", LARGE)
+    other = large_in_parts(b"b", LARGE)[1]
+    for members, count in (([one, three], 1), ([one, two, two], 2), ([one, other], 1), ([two, three, one], 2)):
+        reader = VolumeReader(Slow(stored(b"0") + b"".join(members), 1 << 20))
+        reader.next()
+        reader.next()
+        parts = reader.parts(1 << 20)
+        assert parts is not None
+        assert len(parts.data) == count * PART_SIZE
+
+
+def test_neither_whole_files_nor_what_has_been_begun_nor_what_is_cut_short_are_read_as_parts() -> None:
+    reader = VolumeReader(Slow(stored(b"a") + b"".join(large_in_parts(b"b", LARGE))[:-1000], 1 << 20))
+    reader.next()
+    assert reader.parts(1 << 20) is None
+    reader.next()
+    reader.read(1)
+    assert reader.parts(1 << 20) is None
+    reader = VolumeReader(Slow(large_in_parts(b"b", LARGE)[0][:-1000], 1 << 20))
+    reader.next()
+    assert reader.parts(1 << 20) is None
+    with pytest.raises(CorruptTar, match="cut short"):
+        reader.read(1 << 20)

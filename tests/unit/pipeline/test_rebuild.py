@@ -30,7 +30,7 @@ from tests.unit.pipeline.reading import read_sets
 from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord
 from twofold.monitor import RecordingMonitor
-from twofold.pipeline import rebuild
+from twofold.pipeline import rebuild, recorded
 from twofold.pipeline.merge import merge_sets, one_by_one
 from twofold.pipeline.replay import SetReader
 
@@ -223,7 +223,7 @@ def test_nothing_is_read_of_a_content_that_nobody_asks_for(tmp_path: Path) -> No
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashing fails, as it does where there is no memory."""
 
-    class Builder:
+    class Hasher:
         def __init__(self, *_: object) -> None:
             self.updates = 0
 
@@ -232,13 +232,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
             if self.updates == 2:
                 raise MemoryError("no room to hash")
 
-        def take(self) -> bytes:
-            return b""
-
         def finish(self) -> bytes:
             return bytes(32)
 
-    monkeypatch.setattr(rebuild.rsync, "SignatureBuilder", Builder)
+    monkeypatch.setattr(recorded.rsync, "ContentHasher", Hasher)
 
 
 @pytest.mark.usefixtures("failing")
@@ -266,3 +263,51 @@ def test_a_content_that_is_given_up_leaves_no_thread(tmp_path: Path) -> None:
     assert "check" in {thread.name for thread in threading.enumerate()}
     blocks.close()  # type: ignore[attr-defined]
     assert "check" not in {thread.name for thread in threading.enumerate()}
+
+
+def moved(content: bytes) -> bytes:
+    """The same with its halves exchanged, so that the result goes back in its basis."""
+    return content[len(content) // 2 :] + b"moved" + content[: len(content) // 2]
+
+
+@pytest.mark.parametrize("recorded_from", [0, 2, 4])
+def test_blocks_that_have_moved_come_back_whoever_made_the_last_sets(tmp_path: Path, recorded_from: int) -> None:
+    """So many sets have content records; the others are as if duplicity had continued the chain."""
+    states = [LARGE]
+    for _ in range(3):
+        states.append(moved(states[-1]))
+    sets = [one_volume(*parts(b"f", LARGE, record=record_of(LARGE) if recorded_from else None))]
+    for number in range(1, 4):
+        record = record_of(states[number]) if number < recorded_from else None
+        made = delta(states[number - 1], states[number])
+        sets.append(one_volume(*parts(b"f", made, action=Action.DIFF, record=record)))
+    assert read_sets(tmp_path, *sets).found == {b"f": states[-1]}
+
+
+def test_a_wrong_state_between_is_found_where_only_that_one_is_recorded(tmp_path: Path) -> None:
+    middle, last = moved(LARGE), LARGE + b"!"
+    wrong = record_of(middle)._replace(digest=bytes(31) + b"\x01")
+    sets = [
+        one_volume(*parts(b"f", LARGE)),
+        one_volume(diff_of(b"f", delta(LARGE, middle), wrong)),
+        one_volume(diff(b"f", middle, last, recorded=False)),
+    ]
+    assert set(read_sets(tmp_path, *sets).errors) == {b"f"}
+
+
+def test_every_step_is_checked_when_that_is_asked_for(tmp_path: Path) -> None:
+    last = LARGE + b"!"
+    wrong = record_of(LARGE)._replace(digest=bytes(31) + b"\x01")
+    sets = [parts(b"f", LARGE, record=wrong), [diff(b"f", LARGE, last)]]
+    assert read_sets(tmp_path, *(one_volume(*members) for members in sets)).found == {b"f": last}
+    readers = [
+        SetReader(feed(one_volume(*members)), within=b"", members_between=lambda *_: None, monitor=RecordingMonitor())
+        for members in sets
+    ]
+    history = next(one_by_one(merge_sets(readers)))
+    rebuilt = rebuild.rebuild(history, temp_dir=str(tmp_path), every_step=True)
+    assert rebuilt is not None
+    assert rebuilt.content is not None
+    with pytest.raises(recorded.CorruptContent):
+        for _ in rebuilt.content.blocks():
+            pass

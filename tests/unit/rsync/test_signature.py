@@ -200,3 +200,30 @@ def test_sums_of_impossible_blocks_are_refused(kernel: Kernel) -> None:
         kernel.block_sums(b"x", SignatureKind.MD4_ROLLSUM, 0)
     with pytest.raises(ValueError, match="Unknown signature kind"):
         kernel.block_sums(b"x", 1, 512)
+
+
+@pytest.mark.parametrize("block_len", [1, 512, 4096, 1 << 21])
+@pytest.mark.parametrize("content", [b"", b"x" * 5000, bytes(20_000), bytes(9000) + b"\1" + bytes(9000)])
+def test_a_content_hash_alone_is_that_of_a_signature(kernel: Kernel, content: bytes, block_len: int) -> None:
+    """Also where blocks are all zeros, of which only one is hashed."""
+    content = content[: 40 * block_len]
+    builder = specification.SignatureBuilder(SignatureKind.BLAKE2_RABIN_KARP, block_len, 8)
+    builder.update(content)
+    hasher = kernel.ContentHasher(block_len)
+    for start in range(0, len(content), 1000):
+        hasher.update(content[start : start + 1000])
+    assert hasher.finish() == builder.finish()
+    with pytest.raises(ValueError, match="finished"):
+        hasher.finish()
+
+
+def test_a_content_hash_of_impossible_blocks_is_refused(kernel: Kernel) -> None:
+    for block_len in (0, (1 << 31) + 1):
+        with pytest.raises(ValueError, match="not possible"):
+            kernel.ContentHasher(block_len)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_zeros_between_other_blocks_are_signed_as_specified(kernel: Kernel, kind: SignatureKind) -> None:
+    content = (bytes(3 * 300) + b"a" * 300 + bytes(299) + b"b") * 8 + bytes(257)
+    assert sign(kernel, content, kind, block_len=300) == sign(specification, content, kind, block_len=300)
