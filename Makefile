@@ -16,13 +16,14 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 PIP := $(PYTHON_IN_VENV) -m pip --disable-pip-version-check --quiet
 DUPLICITY_VERSION := 3.2.1
 DUPLICITY := $(STAMPS)/duplicity-$(DUPLICITY_VERSION)
+SERVERS := $(STAMPS)/servers
 KERNEL_SOURCES := native/Cargo.toml native/Cargo.lock $(wildcard native/*.rs native/src/*.rs native/src/*/*.rs native/.cargo/*)
 TEST_WORKERS ?= 2
 TEST_SECONDS ?= 1500
 TEST_OPTIONS ?=
 BENCH_OPTIONS ?=
 
-.PHONY: all build demo test lint documents man bench duplicity clean
+.PHONY: all build demo test lint documents man bench duplicity servers clean
 
 all: build
 
@@ -31,9 +32,9 @@ build: $(STAMPS)/kernel.stamp
 demo: build
 	TWOFOLD="$${TWOFOLD:-$(CURDIR)/$(VENV)/bin/twofold}" demo/demo.sh
 
-test: build lint duplicity
+test: build lint duplicity servers
 	PATH="$$(scripts/find_cargo.sh):$$PATH" TWOFOLD_TEST_DUPLICITY="$(CURDIR)/$(DUPLICITY)/bin/duplicity" \
-	    timeout --foreground --kill-after=30 $(TEST_SECONDS) \
+	    TWOFOLD_TEST_SERVERS="$(CURDIR)/$(SERVERS)/bin" timeout --foreground --kill-after=30 $(TEST_SECONDS) \
 	    $(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist worksteal --durations=15 --durations-min=1 $(TEST_OPTIONS)
 
 lint: build
@@ -60,6 +61,8 @@ bench: build duplicity
 
 duplicity: $(DUPLICITY)/complete.stamp
 
+servers: $(SERVERS)/complete.stamp
+
 clean:
 	rm -rf $(STAMPS) $(VENV) build dist native/target src/*.egg-info src/twofold/_native*.so
 
@@ -83,4 +86,9 @@ $(DUPLICITY)/complete.stamp: $(STAMPS)/packages.stamp
 	"$$(scripts/find_python.sh)" -m venv --clear $(DUPLICITY)
 	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps duplicity==$(DUPLICITY_VERSION) fasteners
 	$(DUPLICITY)/bin/duplicity --version
+	touch $@
+
+# What storage drivers are tested against; nothing of it is imported.
+$(SERVERS)/complete.stamp: scripts/install_servers.sh scripts/apt_install.sh $(STAMPS)/packages.stamp
+	scripts/install_servers.sh $(SERVERS)
 	touch $@

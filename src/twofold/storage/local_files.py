@@ -170,9 +170,10 @@ def make_directories(path: str) -> None:
 
 
 @contextmanager
-def arriving(target: str, *, size: int, name: str) -> Iterator[int]:
+def arriving(target: str, *, size: int | None, name: str) -> Iterator[int]:
     """The descriptor to which a fetched file is written: `target`.part, renamed when it has the right size.
 
+    `size` is None where it is known only afterwards: then the caller compares, before it leaves.
     Leaving by an exception removes the part; an OSError becomes a StorageError.
     """
     part = target + PART_SUFFIX
@@ -182,10 +183,27 @@ def arriving(target: str, *, size: int, name: str) -> Iterator[int]:
         try:
             try:
                 yield descriptor
-                require_size(os.fstat(descriptor).st_size, size, operation=Operation.GET, name=name)
+                if size is not None:
+                    require_size(os.fstat(descriptor).st_size, size, operation=Operation.GET, name=name)
             finally:
                 os.close(descriptor)
             os.replace(part, target)
         except BaseException:
             os.unlink(part)
             raise
+
+
+def pieces_of(descriptor: int, *, operation: Operation, name: str, size: int = CHUNK) -> Iterator[bytes]:
+    """What stands behind the position of a local file, in pieces of `size` bytes; for stores that are sent it.
+
+    Raises plain StorageError, as open_source does.
+    """
+    while True:
+        try:
+            piece = os.read(descriptor, size)
+        except OSError as error:
+            message = f"Cannot read on in {name}, which was to be stored: {error.strerror}"
+            raise StorageError(message, name=name, operation=operation.value) from error
+        if not piece:
+            return
+        yield piece

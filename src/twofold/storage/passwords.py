@@ -12,7 +12,9 @@ from enum import Enum
 from twofold.model.value import field, value
 from twofold.storage.url import StorageUrl
 
-_ASKED_ONLY_ON_REQUEST = frozenset({"sftp", "scp", "paramiko+sftp", "paramiko+scp", "pexpect+sftp", "pexpect+scp"})
+_ASKED_ONLY_ON_REQUEST = frozenset(
+    "sftp scp paramiko+sftp paramiko+scp lftp+sftp pexpect+sftp pexpect+scp fish lftp+fish".split()
+)
 _NEVER_ASKED = frozenset({"rsync"})
 _MAIL = frozenset({"imap", "imaps"})
 
@@ -44,14 +46,16 @@ def find_password(
 ) -> FoundPassword | None:
     """The first password in the order above; None when there is none and nobody is to be asked.
 
+    An empty variable is none: front ends export all of them (docs/cli.md section 10).
+
     `ask` gets the question and returns the answer; None without a terminal. Hosts reached by ssh have keys, so there it
     is asked only with `ask_for_ssh` (--ssh-askpass); rsync takes no answer. Call it once a run and keep the result.
     """
     if url.password is not None:
         return FoundPassword(url.password, PasswordSource.URL)
     for source in _variables(url.scheme):
-        if source.value in environment:
-            return FoundPassword(environment[source.value], source)
+        if found := environment.get(source.value):
+            return FoundPassword(found, source)
     if ask is None or url.scheme in _NEVER_ASKED or (url.scheme in _ASKED_ONLY_ON_REQUEST and not ask_for_ssh):
         return None
     return FoundPassword(ask(question(url)), PasswordSource.PERSON)

@@ -8,14 +8,13 @@ that refers to a `Scheme`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from twofold.errors import GoneService, MissingLibrary, UnsupportedScheme
-from twofold.model.value import field, value
 
 if TYPE_CHECKING:
+    from twofold.storage.settings import StoreSettings
     from twofold.storage.store import Store
     from twofold.storage.url import StorageUrl
 
@@ -47,15 +46,6 @@ class Scheme(NamedTuple):
     gone: str = ""
 
 
-@value
-class StoreSettings:
-    """What a driver gets besides the URL: the variables it may look at, the password found for it, seconds to wait."""
-
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    password: str | None = field(default=None, repr=False)
-    timeout: float = 30.0
-
-
 class Driver(Protocol):
     """What `Scheme.driver` names: a class that makes stores from URLs."""
 
@@ -63,22 +53,38 @@ class Driver(Protocol):
         """A store that has not connected yet. Raises InvalidUrl when the URL lacks what the service needs."""
 
 
-def _table() -> dict[str, Scheme]:
-    hosts = (
-        "sftp scp paramiko+sftp paramiko+scp pexpect+sftp pexpect+scp ftp ftps ftpes fish lftp+ftp lftp+ftps "
-        "lftp+ftpes lftp+fish lftp+sftp lftp+webdav lftp+webdavs lftp+http lftp+https ncftp+ftp rsync webdav webdavs "
-        "http https gdrive pydrive pydrive+gdocs gdocs mega megav2 megav3 imap imaps hsi"
-    )
+_DRIVEN = (
+    ("file", Form.PLACE, "local:LocalStore", ""),
+    ("sftp scp paramiko+sftp paramiko+scp lftp+sftp", Form.HOST, "ssh.sftp:SftpStore", "ssh"),
+    ("pexpect+sftp pexpect+scp", Form.HOST, "ssh.openssh:OpenSshStore", ""),
+    ("fish lftp+fish", Form.HOST, "ssh.fish:FishStore", "ssh"),
+    ("ftp ftps ftpes lftp+ftp lftp+ftps lftp+ftpes ncftp+ftp", Form.HOST, "ftp.store:FtpStore", ""),
+    (
+        "webdav webdavs http https lftp+webdav lftp+webdavs lftp+http lftp+https",
+        Form.HOST,
+        "webdav.store:WebdavStore",
+        "web",
+    ),
     # s3+http stands in settings of old backupninja versions (docs/cli.md section 5.2).
+    ("s3 boto3+s3 s3+http", Form.PLACE, "s3.store:S3Store", "s3"),
+)
+"""Schemes, what follows their slashes, their driver below `storage.drivers`, the extra that brings its libraries."""
+
+
+def _table() -> dict[str, Scheme]:
+    hosts = "rsync gdrive pydrive pydrive+gdocs gdocs mega megav2 megav3 imap imaps hsi"
     places = (
-        "s3 boto3+s3 s3+http azure swift pca cf+http dpbx onedrive box jottacloud idrived tahoe slate rclone xorriso "
-        "multi fortestsonly"
+        "azure swift pca cf+http dpbx onedrive box jottacloud idrived tahoe slate rclone xorriso multi fortestsonly"
     )
     rows = [Scheme(name, Form.HOST) for name in hosts.split()]
     rows += [Scheme(name, Form.PLACE) for name in places.split()]
     rows += [Scheme(name, Form.PLACE, login=True) for name in ("b2", "mf", "sx")]
     rows += [
-        Scheme("file", Form.PLACE, driver="twofold.storage.drivers.local:LocalStore"),
+        Scheme(name, form, driver=f"twofold.storage.drivers.{driver}", extra=extra)
+        for names, form, driver, extra in _DRIVEN
+        for name in names.split()
+    ]
+    rows += [
         Scheme(
             "ad",
             Form.PLACE,
@@ -154,4 +160,4 @@ def _suggestion(name: str) -> str:
 
     known = OTHER_WORDS.get(name)
     matches = [known] if known else get_close_matches(name, SCHEMES, n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
+    return f" (did you mean {' or '.join(matches)}?)" if matches else " (--help-urls lists those that are)"

@@ -137,13 +137,19 @@ def _host(rest: str, *, text: str, doubled_colon: bool) -> _Place:
         path = "::" + module + path
     host, port = _address(address, text=text)
     if not host:
-        raise InvalidUrl(f"Missing hostname in a backend URL which requires an explicit hostname: {redact(text)}")
+        raise InvalidUrl(
+            f"Missing hostname in a backend URL which requires an explicit hostname: {redact(text)} "
+            "(write scheme://user@host/directory)"
+        )
     return _Place(_decoded(path), user, password, host.lower(), port)
 
 
 def _place(rest: str, *, text: str, scheme: str, login: bool, ports: bool) -> _Place:
     if not rest:
-        raise InvalidUrl(f"missing // - relative paths not supported for scheme {scheme.lower()}: {redact(text)}")
+        raise InvalidUrl(
+            f"missing // - relative paths not supported for scheme {scheme.lower()}: {redact(text)} "
+            f"(write {scheme.lower()}:///path)"
+        )
     authority, slash, path = rest.partition("/")
     user, password, address = _login(authority)
     if ports:

@@ -27,7 +27,13 @@ def find(
         ("ftp://u:url@h/x", BOTH, FoundPassword("url", PasswordSource.URL)),
         ("ftp://u@h/x", BOTH, FoundPassword("backend", PasswordSource.VARIABLE)),
         ("ftp://u@h/x", {"FTP_PASSWORD": "ftp"}, FoundPassword("ftp", PasswordSource.OLD_VARIABLE)),
+        ("ftp://u@h/x", {**BOTH, "BACKEND_PASSWORD": ""}, FoundPassword("ftp", PasswordSource.OLD_VARIABLE)),
         ("ftp://u@h/x", {}, FoundPassword("answer to Password for 'u@h': ", PasswordSource.PERSON)),
+        (
+            "ftp://u@h/x",
+            dict.fromkeys(BOTH, ""),
+            FoundPassword("answer to Password for 'u@h': ", PasswordSource.PERSON),
+        ),
         ("ftp://h/x", {}, FoundPassword("answer to Password for 'h': ", PasswordSource.PERSON)),
         ("imaps://u@h/x", {**BOTH, "IMAP_PASSWORD": "i"}, FoundPassword("i", PasswordSource.MAIL_VARIABLE)),
         ("sftp://u@h/x", BOTH, FoundPassword("backend", PasswordSource.VARIABLE)),

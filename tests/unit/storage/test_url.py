@@ -175,14 +175,29 @@ class TestRefusals:
         [
             (
                 "sftp:///x",
-                "Missing hostname in a backend URL which requires an explicit hostname: sftp:///x",
+                (
+                    "Missing hostname in a backend URL which requires an explicit hostname: sftp:///x "
+                    "(write scheme://user@host/directory)"
+                ),
             ),
-            ("sftp://", "Missing hostname in a backend URL which requires an explicit hostname: sftp://"),
-            ("s3://", "missing // - relative paths not supported for scheme s3: s3://"),
-            ("file://", "missing // - relative paths not supported for scheme file: file://"),
-            ("file://#x", "missing // - relative paths not supported for scheme file: file://#x"),
-            ("file://?x=y", "missing // - relative paths not supported for scheme file: file://?x=y"),
-            ("par2+file://", "missing // - relative paths not supported for scheme par2+file: par2+file://"),
+            (
+                "sftp://",
+                (
+                    "Missing hostname in a backend URL which requires an explicit hostname: sftp:// "
+                    "(write scheme://user@host/directory)"
+                ),
+            ),
+            ("s3://", "missing // - relative paths not supported for scheme s3: s3:// (write s3:///path)"),
+            ("file://", "missing // - relative paths not supported for scheme file: file:// (write file:///path)"),
+            ("file://#x", "missing // - relative paths not supported for scheme file: file://#x (write file:///path)"),
+            (
+                "file://?x=y",
+                "missing // - relative paths not supported for scheme file: file://?x=y (write file:///path)",
+            ),
+            (
+                "par2+file://",
+                "missing // - relative paths not supported for scheme par2+file: par2+file:// (write par2+file:///path)",
+            ),
         ],
     )
     def test_what_is_missing_is_said_in_duplicitys_words(self, text: str, message: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from twofold.errors import NoPlace, NotFound, StorageError, Unavailable
 from twofold.storage import local_files, unfinished
 from twofold.storage.places import local_directory
-from twofold.storage.registry import StoreSettings
+from twofold.storage.settings import StoreSettings
 from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, StoredFile, StoreTraits, ignore_bytes
 from twofold.storage.url import StorageUrl
 

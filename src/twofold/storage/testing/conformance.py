@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from twofold.concurrency import spawn
+from twofold.concurrency import Crew, spawn
 from twofold.errors import NotFound, StorageError
 from twofold.storage.store import Store
 from twofold.storage.testing.ability_conformance import AbilityConformance
@@ -37,6 +37,9 @@ from twofold.storage.testing.ground import (
 
 
 class _Basics(GivenStores):
+    unspeakable: frozenset[str] = frozenset()
+    """Override: odd names that the server itself changes, whoever sends them. No file of a backup has one of these."""
+
     @pytest.mark.parametrize("size", [0, 1, LARGE])
     def test_what_was_put_can_be_got(self, store: Store, files: Files, size: int) -> None:
         content = os.urandom(size)
@@ -94,12 +97,17 @@ class _Basics(GivenStores):
     def test_1100_files_are_listed_once_each(self, store: Store, files: Files) -> None:
         source = files.source(b"x")
         names = {f"duplicity-full.20261122T044630Z.vol{number}.difftar.gpg" for number in range(1100)}
-        for name in names:
-            store.put(key(name), source)
+        with Crew() as crew:
+            stored = crew.ordered_map(
+                lambda name: store.put(key(name), source), names, workers=store.traits.parallel, name="put"
+            )
+            assert {file.name for file in stored} == names
         assert listed(store) == dict.fromkeys(names, 1)
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_odd_names_survive_the_trip(self, store: Store, files: Files, name: str) -> None:
+        if name in self.unspeakable:
+            pytest.skip("the server changes such a name")
         put(store, files, name, b"content")
         assert listed(store) == {name: 7}
         assert store.stat(key(name)).name == name

@@ -1,0 +1,201 @@
+"""The programs of OpenSSH as child processes: one connection for all of them (ControlMaster), passwords, messages.
+
+A password reaches ssh from a file in memory that only this account can open, through a helper of two lines: it is in
+nobody's arguments or environment, and on no disk. The master ends by itself when nobody has used it for a minute, so
+that a killed run leaves nothing behind for long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Final
+
+from twofold.concurrency import exclusion
+from twofold.errors import Forbidden, MissingLibrary, NoSpace, NotFound, StorageError, Unavailable, Untrusted
+from twofold.storage import local_files
+from twofold.storage.drivers.ssh.options import SshTarget
+from twofold.storage.store import Operation
+
+_IDLE_SECONDS: Final = 60
+_POLL_SECONDS: Final = 0.2
+_LONGEST_SOCKET: Final = 60
+"""Of the folder's path; a socket's may have 104 bytes, and ssh appends to the name while it makes it."""
+
+_PASSED_ON: Final = (
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_RUNTIME_DIR", "KRB5CCNAME", "DISPLAY", "WAYLAND_DISPLAY"),
+    *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_SK_PROVIDER", "SSH_SK_HELPER"),
+)
+_HELPER: Final = """#!/bin/sh
+case "$1" in *yes/no*) echo no;; *) exec cat {secret};; esac
+"""
+_MEANINGS: Final[tuple[tuple[str, type[StorageError], str], ...]] = (
+    ("IDENTIFICATION HAS CHANGED", Untrusted, "if the host has been set up anew, type: ssh-keygen -R HOST"),
+    ("Host key verification failed", Untrusted, "type: ssh HOST, once, and compare the fingerprint"),
+    ("Permission denied (", Forbidden, "the login was refused: check key, agent, password"),
+    ("Too many authentication failures", Forbidden, "the login was refused: check key, agent, password"),
+    ("No space left", NoSpace, "make room there"),
+    ("No such file", NotFound, ""),
+    ("not found", NotFound, ""),
+    ("Permission denied", Forbidden, "check owner and permissions there"),
+)
+_LOST: Final = 255
+"""What ssh, and so sftp, ends with when it is the connection that failed; or a signal ends it, of a broken pipe."""
+
+
+class Programs:
+    """Runs sftp for one target. Safe between threads."""
+
+    def __init__(self, target: SshTarget, environment: Mapping[str, str], *, sftp: str) -> None:
+        self._target = target
+        self._sftp = shlex.split(sftp) or ["sftp"]
+        self._environment = {name: environment[name] for name in _PASSED_ON if name in environment}
+        # Else sftp shows letters beyond ASCII as numbers.
+        self._environment["LC_ALL"] = "C.UTF-8"
+        self._starting = exclusion()
+        self._folder = ""
+        self._secret = -1
+
+    def batch(self, commands: Sequence[str], *, operation: Operation, name: str, watch: Callable[[], None]) -> str:
+        """Has sftp carry out commands up to the first that fails; what it printed. `watch` is called now and then.
+
+        Raises NotFound, Forbidden, NoSpace, Untrusted, Unavailable, StorageError, MissingLibrary.
+        """
+        self._begin(operation)
+        port = ["-P", str(self._target.port)] if self._target.port is not None else []
+        words = [*self._sftp, *self._options(), "-b", "-", *port, self._account]
+        code, said, complaint = self._run(words, "".join(f"{command}\n" for command in commands), watch)
+        if code:
+            raise self._meaning(complaint, code, operation, name)
+        return said
+
+    def close(self) -> None:
+        """Ends the master and forgets the password. May be called twice."""
+        with self._starting:
+            folder, self._folder = self._folder, ""
+            if folder:
+                leaving = ["ssh", "-q", "-S", f"{folder}/c", "-O", "exit", self._account]
+                with contextlib.suppress(StorageError):
+                    self._run(leaving, "", lambda: None)
+                shutil.rmtree(folder, ignore_errors=True)
+            if self._secret >= 0:
+                os.close(self._secret)
+                self._secret = -1
+
+    @property
+    def _account(self) -> str:
+        host = f"[{self._target.host}]" if ":" in self._target.host else self._target.host
+        return f"{self._target.user}@{host}" if self._target.user else host
+
+    def _options(self) -> list[str]:
+        seconds = max(1, round(self._target.timeout))
+        settings = [
+            f"ControlPath={self._folder}/c",
+            f"ConnectTimeout={seconds}",
+            f"ServerAliveInterval={seconds}",
+            "ServerAliveCountMax=1",
+            # NB: before -b, which says yes.
+            f"BatchMode={'no' if self._target.password else 'yes'}",
+            "NumberOfPasswordPrompts=1",
+            "LogLevel=ERROR",
+        ]
+        return [*self._target.options.words, *(f"-o{setting}" for setting in settings)]
+
+    def _begin(self, operation: Operation) -> None:
+        """Connects, if nobody has."""
+        with self._starting:
+            if not self._folder:
+                with local_files.translating(operation, name="", path="a directory for the connection"):
+                    self._folder = tempfile.mkdtemp(prefix="twofold-", dir=self._short_folder())
+                    self._prepare_password()
+            if os.path.exists(f"{self._folder}/c"):
+                return
+            port = ["-p", str(self._target.port)] if self._target.port is not None else []
+            master = ["-M", "-N", "-f", f"-oControlPersist={_IDLE_SECONDS}"]
+            code, _, complaint = self._run(["ssh", *self._options(), *master, *port, self._account], "", lambda: None)
+            if code:
+                raise self._meaning(complaint, code, operation, "")
+
+    def _short_folder(self) -> str:
+        wanted = self._target.temp_dir or tempfile.gettempdir()
+        return wanted if len(wanted) < _LONGEST_SOCKET else "/tmp"  # noqa: S108 - a private folder is made in it
+
+    def _prepare_password(self) -> None:
+        if self._target.password is None:
+            return
+        secret = f"{self._target.password}\n".encode("utf-8", "surrogateescape")
+        self._secret = os.memfd_create("secret", os.MFD_CLOEXEC)
+        local_files.write_all(self._secret, secret)
+        os.fchmod(self._secret, 0o600)
+        helper = f"{self._folder}/answer"
+        descriptor = os.open(helper, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
+        try:
+            local_files.write_all(descriptor, _HELPER.format(secret=f"/proc/{os.getpid()}/fd/{self._secret}").encode())
+        finally:
+            os.close(descriptor)
+        self._environment |= {"SSH_ASKPASS": helper, "SSH_ASKPASS_REQUIRE": "force"}
+
+    def _run(self, words: Sequence[str], text: str, watch: Callable[[], None]) -> tuple[int, str, str]:
+        """Exit code, output and messages. Output goes to files: a master that stays holds a pipe open for ever."""
+        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaint:
+            try:
+                process = subprocess.Popen(
+                    words,
+                    stdin=subprocess.PIPE,
+                    stdout=said,
+                    stderr=complaint,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise MissingLibrary(
+                    f"{words[0]} is not installed; install OpenSSH's client, or use sftp://"
+                ) from error
+            try:
+                _feed(process, text)
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(_POLL_SECONDS)
+                        break
+                    watch()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+            return process.returncode, _content(said), _content(complaint)
+
+    def _meaning(self, said: str, code: int, operation: Operation, name: str) -> StorageError:
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("@")]
+        message = lines[-1] if lines else f"exit code {code}"
+        kind: type[StorageError] = Unavailable if code == _LOST or code < 0 else StorageError
+        remedy = ""
+        for pattern, meant, advice in _MEANINGS:
+            if pattern in said:
+                kind, remedy = meant, advice.replace("HOST", self._target.host)
+                break
+        else:
+            if "onnection" in said or "Broken pipe" in said:
+                kind = Unavailable
+        what = (
+            f"{operation.value} of {name} at {self._target.label}"
+            if name
+            else f"{operation.value} at {self._target.label}"
+        )
+        advised = f" ({remedy})" if remedy else ""
+        return kind(f"{what} failed: {message}{advised}", name=name, operation=operation.value)
+
+
+def _feed(process: subprocess.Popen[bytes], text: str) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+        stdin.write(text.encode("utf-8", "surrogateescape"))
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "surrogateescape")

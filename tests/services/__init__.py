@@ -1,0 +1,1 @@
+"""Whole backups to real servers, each protocol once from end to end."""
