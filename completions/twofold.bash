@@ -14,7 +14,9 @@ _twofold_options() {
         remove-older-than|ro) REPLY="$common --dry-run --force --time-separator --b2-hide-files" ;;
         remove-all-but-n-full|ra) REPLY="$common --dry-run --force --time-separator --b2-hide-files" ;;
         remove-all-inc-of-but-n-full|ri) REPLY="$common --dry-run --force --time-separator --b2-hide-files" ;;
-        *) REPLY="$common --dry-run --force --allow-source-mismatch --asynchronous-upload --compression --no-compression --compression-level --concurrency --copy-links --files-changed --no-files-changed --full-if-n-inc --full-if-older-than --jsonstat --max-blocksize --print-statistics --no-print-statistics --progress --progress-rate --skip-if-no-change --volsize --include --exclude --include-filelist --exclude-filelist --include-regexp --exclude-regexp --exclude-device-files --exclude-if-present --exclude-older-than --exclude-other-filesystems --files-from --filter-globbing --filter-literal --filter-regexp --filter-ignorecase --filter-strictcase --null-separator --compare-data --copy-blocksize --file-changed --ignore-errors --ignore-mdc-error --numeric-owner -r --path-to-restore --rename --restore-ownership --no-restore-ownership -t --restore-time --time --show-changes-in-set --time-separator --encrypt-secret-keyring --s3-multipart-chunk-size --s3-multipart-max-procs --s3-use-deep-archive --s3-use-glacier --s3-use-glacier-ir --s3-use-ia --s3-use-onezone-ia --s3-use-rrs --s3-use-server-side-encryption --s3-use-server-side-kms-encryption --s3-kms-key-id --s3-kms-grant --azure-blob-tier --azure-max-block-size --azure-max-single-put-size --b2-hide-files" ;;
+        check) REPLY="$common --progress --progress-rate --ignore-mdc-error --read-data --sample -t --restore-time --time --time-separator --help-check" ;;
+        replicate) REPLY="$common --dry-run --allow-source-mismatch --progress --progress-rate -t --restore-time --time --help-replicate" ;;
+        *) REPLY="$common --dry-run --force --allow-source-mismatch --asynchronous-upload --compression --no-compression --compression-level --concurrency --copy-links --files-changed --no-files-changed --full-if-n-inc --full-if-older-than --jsonstat --max-blocksize --print-statistics --no-print-statistics --progress --progress-rate --skip-if-no-change --volsize --include --exclude --include-filelist --exclude-filelist --include-regexp --exclude-regexp --exclude-device-files --exclude-if-present --exclude-older-than --exclude-other-filesystems --files-from --filter-globbing --filter-literal --filter-regexp --filter-ignorecase --filter-strictcase --null-separator --compare-data --copy-blocksize --file-changed --ignore-errors --ignore-mdc-error --read-data --sample --numeric-owner -r --path-to-restore --rename --restore-ownership --no-restore-ownership -t --restore-time --time --show-changes-in-set --time-separator --encrypt-secret-keyring --s3-multipart-chunk-size --s3-multipart-max-procs --s3-use-deep-archive --s3-use-glacier --s3-use-glacier-ir --s3-use-ia --s3-use-onezone-ia --s3-use-rrs --s3-use-server-side-encryption --s3-use-server-side-kms-encryption --s3-kms-key-id --s3-kms-grant --azure-blob-tier --azure-max-block-size --azure-max-single-put-size --b2-hide-files --help-check --help-replicate" ;;
     esac
 }
 
@@ -22,7 +24,7 @@ _twofold_word() {
     REPLY=nothing
     case $1:$2 in
         backup:1|bu:1|full:1|fb:1|incremental:1|inc:1|incr:1|ib:1|restore:2|rb:2|verify:2|vb:2) REPLY=file ;;
-        backup:2|bu:2|full:2|fb:2|incremental:2|inc:2|incr:2|ib:2|restore:1|rb:1|verify:1|vb:1|list-current-files:1|ls:1|collection-status:1|st:1|cleanup:1|cl:1|remove-older-than:2|ro:2|remove-all-but-n-full:2|ra:2|remove-all-inc-of-but-n-full:2|ri:2) REPLY=url ;;
+        backup:2|bu:2|full:2|fb:2|incremental:2|inc:2|incr:2|ib:2|restore:1|rb:1|verify:1|vb:1|list-current-files:1|ls:1|collection-status:1|st:1|cleanup:1|cl:1|remove-older-than:2|ro:2|remove-all-but-n-full:2|ra:2|remove-all-inc-of-but-n-full:2|ri:2|check:1|replicate:1|replicate:2) REPLY=url ;;
         remove-older-than:1|ro:1|remove-all-but-n-full:1|ra:1|remove-all-inc-of-but-n-full:1|ri:1) REPLY=nothing ;;
         *://*:1) REPLY=file ;;
         *:1) REPLY=url ;;
@@ -44,7 +46,7 @@ _twofold_value() {
 _twofold_count() {
     case $1 in
         --rename) REPLY=2 ;;
-        -v|--verbosity|--log-fd|--log-file|--tempdir|--config-dir|--current-time|--compression-level|--concurrency|--full-if-n-inc|--full-if-older-than|--max-blocksize|--progress-rate|--skip-volume|--volsize|--include|--exclude|--include-filelist|--exclude-filelist|--include-regexp|--exclude-regexp|--exclude-if-present|--exclude-older-than|--files-from|--include-globbing-filelist|--exclude-globbing-filelist|--copy-blocksize|--file-changed|-r|--path-to-restore|--file-to-restore|-t|--restore-time|--time|--show-changes-in-set|--time-separator|--encrypt-key|--hidden-encrypt-key|--sign-key|--encrypt-sign-key|--encrypt-secret-keyring|--gpg-binary|--gpg-options|--archive-dir|--name|--metadata-sync-mode|--file-prefix|--file-prefix-archive|--file-prefix-jsonstat|--file-prefix-manifest|--file-prefix-signature|--num-retries|--backend-retry-delay|--timeout|--ssh-options|--scp-command|--sftp-command|--ssh-backend|--scp-options|--sftp-options|--rsync-options|--ssl-cacert-file|--ssl-cacert-path|--webdav-headers|--imap-mailbox|--s3-endpoint-url|--s3-region-name|--s3-multipart-chunk-size|--s3-multipart-max-procs|--s3-kms-key-id|--s3-kms-grant|--s3-multipart-max-timeout|--azure-blob-tier|--azure-max-block-size|--azure-max-connections|--azure-max-single-put-size|--cf-backend|--idr-fakeroot|--mp-segment-size|--swift-storage-policy|--par2-options|--par2-redundancy|--par2-volumes) REPLY=1 ;;
+        -v|--verbosity|--log-fd|--log-file|--tempdir|--config-dir|--current-time|--compression-level|--concurrency|--full-if-n-inc|--full-if-older-than|--max-blocksize|--progress-rate|--skip-volume|--volsize|--include|--exclude|--include-filelist|--exclude-filelist|--include-regexp|--exclude-regexp|--exclude-if-present|--exclude-older-than|--files-from|--include-globbing-filelist|--exclude-globbing-filelist|--copy-blocksize|--file-changed|--sample|-r|--path-to-restore|--file-to-restore|-t|--restore-time|--time|--show-changes-in-set|--time-separator|--encrypt-key|--hidden-encrypt-key|--sign-key|--encrypt-sign-key|--encrypt-secret-keyring|--gpg-binary|--gpg-options|--archive-dir|--name|--metadata-sync-mode|--file-prefix|--file-prefix-archive|--file-prefix-jsonstat|--file-prefix-manifest|--file-prefix-signature|--num-retries|--backend-retry-delay|--timeout|--ssh-options|--scp-command|--sftp-command|--ssh-backend|--scp-options|--sftp-options|--rsync-options|--ssl-cacert-file|--ssl-cacert-path|--webdav-headers|--imap-mailbox|--s3-endpoint-url|--s3-region-name|--s3-multipart-chunk-size|--s3-multipart-max-procs|--s3-kms-key-id|--s3-kms-grant|--s3-multipart-max-timeout|--azure-blob-tier|--azure-max-block-size|--azure-max-connections|--azure-max-single-put-size|--cf-backend|--idr-fakeroot|--mp-segment-size|--swift-storage-policy|--par2-options|--par2-redundancy|--par2-volumes) REPLY=1 ;;
         *) REPLY=0 ;;
     esac
 }
@@ -64,7 +66,7 @@ _twofold_suggest() {
                     COMPREPLY+=("${before}file://$folder/")
                 done < <(compgen -d -- "${folder//\\/}")
             else
-                mapfile -t COMPREPLY < <(compgen -P "$before" -W "file://" -- "$typed")
+                mapfile -t COMPREPLY < <(compgen -P "$before" -W "file:// boto3+s3:// fish:// ftp:// ftpes:// ftps:// http:// https:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// ncftp+ftp:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// s3:// s3+http:// scp:// sftp:// webdav:// webdavs://" -- "$typed")
             fi
             ;;
         choice:*)
@@ -116,7 +118,7 @@ _twofold() {
         _twofold_options "$action"
         mapfile -t COMPREPLY < <(compgen -S " " -W "$REPLY" -- "$typed")
     elif ((place == 0)); then
-        mapfile -t COMPREPLY < <(compgen -S " " -W "backup full incremental restore verify list-current-files collection-status cleanup remove-older-than remove-all-but-n-full remove-all-inc-of-but-n-full" -- "$typed")
+        mapfile -t COMPREPLY < <(compgen -S " " -W "backup full incremental restore verify list-current-files collection-status cleanup remove-older-than remove-all-but-n-full remove-all-inc-of-but-n-full check replicate" -- "$typed")
         if [[ $typed == *://* ]]; then
             _twofold_suggest url "$typed" ""
         elif [[ $typed && ${#COMPREPLY[@]} -eq 0 ]]; then

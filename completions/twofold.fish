@@ -12,7 +12,7 @@ function __twofold_words
             printf '%s\n' $word
         else if test $word = --
             set only_words yes
-        else if contains -- $word -v --verbosity --log-fd --log-file --tempdir --config-dir --current-time --compression-level --concurrency --full-if-n-inc --full-if-older-than --max-blocksize --progress-rate --skip-volume --volsize --include --exclude --include-filelist --exclude-filelist --include-regexp --exclude-regexp --exclude-if-present --exclude-older-than --files-from --include-globbing-filelist --exclude-globbing-filelist --copy-blocksize --file-changed -r --path-to-restore --file-to-restore -t --restore-time --time --show-changes-in-set --time-separator --encrypt-key --hidden-encrypt-key --sign-key --encrypt-sign-key --encrypt-secret-keyring --gpg-binary --gpg-options --archive-dir --name --metadata-sync-mode --file-prefix --file-prefix-archive --file-prefix-jsonstat --file-prefix-manifest --file-prefix-signature --num-retries --backend-retry-delay --timeout --ssh-options --scp-command --sftp-command --ssh-backend --scp-options --sftp-options --rsync-options --ssl-cacert-file --ssl-cacert-path --webdav-headers --imap-mailbox --s3-endpoint-url --s3-region-name --s3-multipart-chunk-size --s3-multipart-max-procs --s3-kms-key-id --s3-kms-grant --s3-multipart-max-timeout --azure-blob-tier --azure-max-block-size --azure-max-connections --azure-max-single-put-size --cf-backend --idr-fakeroot --mp-segment-size --swift-storage-policy --par2-options --par2-redundancy --par2-volumes
+        else if contains -- $word -v --verbosity --log-fd --log-file --tempdir --config-dir --current-time --compression-level --concurrency --full-if-n-inc --full-if-older-than --max-blocksize --progress-rate --skip-volume --volsize --include --exclude --include-filelist --exclude-filelist --include-regexp --exclude-regexp --exclude-if-present --exclude-older-than --files-from --include-globbing-filelist --exclude-globbing-filelist --copy-blocksize --file-changed --sample -r --path-to-restore --file-to-restore -t --restore-time --time --show-changes-in-set --time-separator --encrypt-key --hidden-encrypt-key --sign-key --encrypt-sign-key --encrypt-secret-keyring --gpg-binary --gpg-options --archive-dir --name --metadata-sync-mode --file-prefix --file-prefix-archive --file-prefix-jsonstat --file-prefix-manifest --file-prefix-signature --num-retries --backend-retry-delay --timeout --ssh-options --scp-command --sftp-command --ssh-backend --scp-options --sftp-options --rsync-options --ssl-cacert-file --ssl-cacert-path --webdav-headers --imap-mailbox --s3-endpoint-url --s3-region-name --s3-multipart-chunk-size --s3-multipart-max-procs --s3-kms-key-id --s3-kms-grant --s3-multipart-max-timeout --azure-blob-tier --azure-max-block-size --azure-max-connections --azure-max-single-put-size --cf-backend --idr-fakeroot --mp-segment-size --swift-storage-policy --par2-options --par2-redundancy --par2-volumes
             set left 1
         else if contains -- $word --rename
             set left 2
@@ -24,7 +24,7 @@ end
 # Whether one of these actions was given, or none that decides.
 function __twofold_is
     set -l given (__twofold_words)
-    test (count $given) -eq 0; or contains -- $given[1] $argv; or not contains -- $given[1] backup bu full fb incremental inc incr ib restore rb verify vb list-current-files ls collection-status st cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri
+    test (count $given) -eq 0; or contains -- $given[1] $argv; or not contains -- $given[1] backup bu full fb incremental inc incr ib restore rb verify vb list-current-files ls collection-status st cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri check replicate
 end
 
 # What is wanted next: action, file, url or nothing.
@@ -73,6 +73,12 @@ function __twofold_wants
                 set wanted nothing
             case remove-all-inc-of-but-n-full:2 ri:2
                 set wanted url
+            case check:1
+                set wanted url
+            case replicate:1
+                set wanted url
+            case replicate:2
+                set wanted url
             case '*://*:1'
                 set wanted file
             case '*:1'
@@ -87,7 +93,7 @@ function __twofold_urls
     if string match --quiet -- 'file://*' $typed
         printf 'file://%s\n' (__fish_complete_directories (string replace -- file:// '' $typed) '')
     else
-        printf '%s\n' file://
+        printf '%s\n' file:// boto3+s3:// fish:// ftp:// ftpes:// ftps:// http:// https:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// ncftp+ftp:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// s3:// s3+http:// scp:// sftp:// webdav:// webdavs://
     end
 end
 
@@ -105,8 +111,10 @@ complete -c twofold -n '__twofold_wants action' -a cleanup -d 'Delete what belon
 complete -c twofold -n '__twofold_wants action' -a remove-older-than -d 'Delete chains that ended before TIME'
 complete -c twofold -n '__twofold_wants action' -a remove-all-but-n-full -d 'Delete all but the newest COUNT chains'
 complete -c twofold -n '__twofold_wants action' -a remove-all-inc-of-but-n-full -d 'Delete the incremental sets of all but the newest COUNT chains'
+complete -c twofold -n '__twofold_wants action' -a check -d 'Prove that a target\'s backups are whole, without the files they were made of'
+complete -c twofold -n '__twofold_wants action' -a replicate -d 'Copy the backups of one target to another one, checked and as they are'
 complete -c twofold -n '__twofold_wants action' -F
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri' -l dry-run -d 'Do everything except writing to the target or deleting there'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri replicate' -l dry-run -d 'Do everything except writing to the target or deleting there'
 complete -c twofold -n '__twofold_is restore rb cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri' -l force -d 'Really delete (cleanup, remove-*); write over existing files (restore)'
 complete -c twofold -s v -l verbosity -x -a 'error warning notice info debug' -d 'How much to print: 0 errors, 2 warnings, 3 notices, 5 info, 9 debug, or one of these words'
 complete -c twofold -l log-fd -x -d 'Also write messages for programs to this open file descriptor'
@@ -115,7 +123,7 @@ complete -c twofold -l timings -d 'At the end, show where the time went, thread 
 complete -c twofold -l log-timestamp -d 'Put time and level in front of every message'
 complete -c twofold -l tempdir -x -a '(__fish_complete_directories)' -d 'Make the temporary working directory in this one'
 complete -c twofold -l json -d 'Print the result, messages and errors included, as JSON (docs/json.md) and nothing else'
-complete -c twofold -n '__twofold_is backup bu incremental inc incr ib' -l allow-source-mismatch -d 'Continue a chain although host or source path have changed'
+complete -c twofold -n '__twofold_is backup bu incremental inc incr ib replicate' -l allow-source-mismatch -d 'Continue a chain although host or source path have changed; copy to where nothing of the same backup is'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l asynchronous-upload -d 'Upload while the next volume is made (always done now)'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l compression -d 'Compress what is stored'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l no-compression -d 'Store without compressing'
@@ -130,8 +138,8 @@ complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib c
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l max-blocksize -x -d 'Largest block, in bytes, in which large files are compared; 0 for no limit'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l print-statistics -d 'Print statistics at the end'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l no-print-statistics -d 'Print no statistics at the end'
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb' -l progress -d 'Show how far the work has come'
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb' -l progress-rate -x -d 'Seconds between two lines of --progress'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check replicate' -l progress -d 'Show how far the work has come'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check replicate' -l progress-rate -x -d 'Seconds between two lines of --progress'
 complete -c twofold -n '__twofold_is backup bu incremental inc incr ib' -l skip-if-no-change -d 'Store no incremental set when nothing changed'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l volsize -x -d 'Size in MiB at which a volume is closed and the next one begun'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb' -l include -r -F -d 'Take what matches, and the directories on the way to it'
@@ -155,15 +163,17 @@ complete -c twofold -n '__twofold_is verify vb' -l compare-data -d 'Compare cont
 complete -c twofold -n '__twofold_is restore rb verify vb' -l copy-blocksize -x -d 'How many KiB to copy or compare at a time'
 complete -c twofold -n '__twofold_is collection-status st' -l file-changed -x -d 'Print the history of one file in the newest chain'
 complete -c twofold -n '__twofold_is restore rb verify vb' -l ignore-errors -d 'Rescue what can be read from damaged backups and go on after errors'
-complete -c twofold -n '__twofold_is restore rb verify vb list-current-files ls' -l ignore-mdc-error -d 'Read encrypted files so old that nothing protects them from being changed'
+complete -c twofold -n '__twofold_is restore rb verify vb list-current-files ls check' -l ignore-mdc-error -d 'Read encrypted files so old that nothing protects them from being changed'
+complete -c twofold -n '__twofold_is check' -l read-data -d 'Decrypt and read everything as a restore would, and compare each file with its hash'
+complete -c twofold -n '__twofold_is check' -l sample -x -d 'Look only at so many of the volumes, chosen at random; for every night'
 complete -c twofold -n '__twofold_is restore rb' -l numeric-owner -d 'Go by stored user and group numbers, not by names'
 complete -c twofold -n '__twofold_is restore rb verify vb' -s r -l path-to-restore -x -d 'Take only this file or directory of the backup'
 complete -c twofold -n '__twofold_is restore rb' -l rename -x -d 'Restore OLD, and what is below it, as NEW'
 complete -c twofold -n '__twofold_is restore rb' -l restore-ownership -d 'Give files their stored owners'
 complete -c twofold -n '__twofold_is restore rb' -l no-restore-ownership -d 'Leave restored files to whoever runs the restore'
-complete -c twofold -n '__twofold_is restore rb verify vb list-current-files ls' -s t -l restore-time -l time -x -d 'Go back to the newest backup that is not later than this time'
+complete -c twofold -n '__twofold_is restore rb verify vb list-current-files ls check replicate' -s t -l restore-time -l time -x -d 'Go back to the newest backup that is not later than this time'
 complete -c twofold -n '__twofold_is collection-status st' -l show-changes-in-set -x -d 'Print which files changed in a set of the newest chain: 0 is the newest set, 1 the one before; -1 all'
-complete -c twofold -n '__twofold_is restore rb verify vb list-current-files ls collection-status st cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri' -l time-separator -x -d 'Character that stands for the colon in times, as in the file names of very old backups'
+complete -c twofold -n '__twofold_is restore rb verify vb list-current-files ls collection-status st cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri check' -l time-separator -x -d 'Character that stands for the colon in times, as in the file names of very old backups'
 complete -c twofold -l encryption -d 'Encrypt what is stored'
 complete -c twofold -l no-encryption -d 'Neither encrypt nor decrypt'
 complete -c twofold -l encrypt-key -x -d 'Encrypt to this public key instead of with a passphrase; may be repeated'
@@ -242,4 +252,6 @@ complete -c twofold -l help-cleanup -d 'Print the options of cleanup'
 complete -c twofold -l help-remove-older-than -d 'Print the options of remove-older-than'
 complete -c twofold -l help-remove-all-but-n-full -d 'Print the options of remove-all-but-n-full'
 complete -c twofold -l help-remove-all-inc-of-but-n-full -d 'Print the options of remove-all-inc-of-but-n-full'
+complete -c twofold -n '__twofold_is check' -l help-check -d 'Print the options of check'
+complete -c twofold -n '__twofold_is replicate' -l help-replicate -d 'Print the options of replicate'
 complete -c twofold -s V -l version -d 'Print the version'

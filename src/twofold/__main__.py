@@ -7,6 +7,15 @@ import sys
 
 def main() -> int:
     """The console script; gives the exit code."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # while the program is still being loaded; later ui.cli sees to it
+        if sys.stderr is not None:
+            sys.stderr.write("Interrupted\n")
+        return 4
+
+
+def _main() -> int:
     from twofold.ui.version import asks_only_for_version, program_name, version_line
 
     if asks_only_for_version(sys.argv[1:]):

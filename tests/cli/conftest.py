@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.cli.scene import PASSPHRASE, Scene, make_scene
 from tests.support.gnupg import GnupgHome
+from tests.support.tools import unavailable
 
 
 @pytest.fixture
@@ -45,3 +47,21 @@ def scene(request: pytest.FixtureRequest) -> Scene:
     """Both in turn."""
     found: Scene = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "twofold-test", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        unavailable("no right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

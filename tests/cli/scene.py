@@ -177,3 +177,20 @@ def lines_of(text: str) -> list[str]:
     """Lines without their ends; the text ends with a line end or is empty."""
     assert not text or text.endswith("\n")
     return text.split("\n")[:-1]
+
+
+def fails(scene: Scene, *words: str, code: int, stanza: str, said: str = "") -> str:
+    """Runs what has to fail; checks exit code, output and the last stanza, gives all of standard error."""
+    log = scene.folder / "machine.log"
+    log.unlink(missing_ok=True)
+    done = scene.run(*words, "--log-file", str(log), expect=code)
+    assert done.stdout == said
+    assert done.stderr.endswith("\n")
+    assert log.read_text(encoding="utf-8") == _stanzas(said, stanza, done.stderr.removesuffix("\n"))
+    return done.stderr
+
+
+def _stanzas(said: str, stanza: str, error: str) -> str:
+    ordinary = [f"NOTICE 1\n. {line}\n\n" for line in said.splitlines()]
+    text = "".join(f". {line}\n" for line in error.split("\n"))
+    return "".join([*ordinary, f"{stanza}\n{text}\n"])

@@ -90,7 +90,10 @@ def test_a_full_backup_asks_for_no_earlier_one(scene: Scene) -> None:
 def test_an_incremental_without_a_chain_is_refused(plain: Scene, word: str) -> None:
     done = plain.back_up(action=word, expect=17)
     assert done.stdout == f"{SYNCHRONIZED}\nLast full backup date: none\n"
-    assert done.stderr == "Unable to start incremental backup.  Old signatures not found and incremental specified\n"
+    assert done.stderr == (
+        "Unable to start incremental backup.  Old signatures not found and incremental specified. Make a full backup "
+        "first, or check the URL and the file prefixes\n"
+    )
     assert not plain.target.exists()
 
 
@@ -150,6 +153,32 @@ def test_a_dry_run_of_a_backup_counts_and_stores_nothing(scene: Scene) -> None:
     assert (numbers["RawDeltaSize"], numbers["TotalDestinationSizeChange"]) == ("0 (0 bytes)", "0 (0 bytes)")
     assert not scene.target.exists() or scene.names() == []
     assert {name for name in os.listdir(scene.archive_dir) if name.startswith("duplicity")} == set()
+
+
+def test_a_dry_run_names_the_files_that_the_backup_then_stores(plain: Scene) -> None:
+    def named(*options: str) -> list[str]:
+        log = plain.folder / "log"
+        log.unlink(missing_ok=True)
+        plain.at(now).back_up("-v5", "--log-file", str(log), *options)
+        return [line for line in lines_of(log.read_text()) if re.match("INFO [456] ", line)]
+
+    now = NOON
+    assert named("--dry-run") == named() == [f"INFO 4 '{path}'" for path in (".", "big", "docs", *DOCS, "link")]
+    (plain.source / "docs" / "a.txt").write_bytes(b"another\n")
+    (plain.source / "docs" / "b.txt").unlink()
+    now += DAY
+    changed = ["INFO 4 'docs'", "INFO 5 'docs/a.txt'", "INFO 6 'docs/b.txt'"]
+    assert named("--dry-run") == named() == changed
+
+
+DOCS = ("docs/a.txt", "docs/b.txt")
+
+
+def test_a_dry_run_shows_its_progress(plain: Scene) -> None:
+    log = plain.folder / "log"
+    done = plain.back_up("--dry-run", "--progress", "--log-file", str(log))
+    assert re.search(r"\] 100% ETA ", done.stdout)
+    assert re.search(r"^NOTICE 16 [0-9]+ [0-9]+ 100 ", log.read_text(), re.MULTILINE)
 
 
 def test_a_dry_run_of_an_increment_counts_what_changed(scene: Scene) -> None:
@@ -378,7 +407,10 @@ def test_a_restore_writes_over_existing_files_only_by_force(plain: Scene) -> Non
     refused = plain.run("restore", plain.url, str(out), expect=11)
     assert (refused.stdout, refused.stderr) == (
         "",
-        f"Restore '{out}' is not empty or is current_dir.\nWill not overwrite.\n",
+        (
+            f"Cannot restore to {out}: it is not empty.\n"
+            "Will not overwrite without --force; name a new directory or an empty one\n"
+        ),
     )
     assert (out / "docs" / "a.txt").read_bytes() == b"mine"
     plain.run("restore", "--force", plain.url, str(out))
@@ -405,8 +437,12 @@ def test_a_path_that_is_not_in_the_backup_is_named(plain: Scene) -> None:
         str(log),
         expect=19,
     )
-    assert done.stderr == "nosuch not found in archive - no files restored.\n"
-    assert log.read_text().endswith("\nERROR 19\n. nosuch not found in archive - no files restored.\n\n")
+    text = (
+        "nosuch not found in archive - no files restored. Paths are as list-current-files shows them; those of another "
+        "day need --time"
+    )
+    assert done.stderr == f"{text}\n"
+    assert log.read_text().endswith(f"\nERROR 19\n. {text}\n\n")
     assert not (plain.folder / "out").exists()
 
 
@@ -442,7 +478,7 @@ def test_a_restore_takes_only_what_is_selected(plain: Scene) -> None:
 def test_a_selection_of_nothing_is_no_success(plain: Scene) -> None:
     plain.back_up()
     done = plain.run("restore", "--exclude", "**", plain.url, str(plain.folder / "out"), expect=20)
-    assert done.stderr == "No files found in archive - nothing restored.\n"
+    assert done.stderr == "No files found in archive - nothing restored. Check what is included and excluded\n"
 
 
 # ---- verifying -------------------------------------------------------------------------------------------------------
@@ -729,8 +765,8 @@ def test_increments_of_old_chains_are_deleted_by_force_only(scene: Scene) -> Non
     assert lines_of(scene.run(*words, "--force").stdout)[1:] == [
         "Deleting backup chain(s) at time:",
         "Fri Jan  2 12:00:00 2026",
-        "Deleting any incremental signature chain rooted at Fri Jan  2 12:00:00 2026",
-        "Deleting any incremental backup chain rooted at Fri Jan  2 12:00:00 2026",
+        "Deleting any incremental signature chain rooted at Thu Jan  1 12:00:00 2026",
+        "Deleting any incremental backup chain rooted at Thu Jan  1 12:00:00 2026",
     ]
     assert before - set(scene.names()) == set_names(scene, INCREMENT, NEW_SIGNATURES)
     out = scene.folder / "out"

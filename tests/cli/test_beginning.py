@@ -112,7 +112,7 @@ def test_another_passphrase_than_that_of_the_chain_stores_nothing(symmetric: Sce
     symmetric.back_up()
     before = os.listdir(symmetric.target)
     wrong = symmetric.with_variables(PASSPHRASE="another one").at(NOON + DAY)
-    assert "Check PASSPHRASE" in wrong.back_up(expect=1).stderr
+    assert "check PASSPHRASE" in wrong.back_up(expect=1).stderr
     assert os.listdir(symmetric.target) == before
 
 

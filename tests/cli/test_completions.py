@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.programs import REPOSITORY_ROOT
 from tests.support.tools import require_tool
+from twofold.storage.registry import SCHEMES
 
 COMPLETIONS = REPOSITORY_ROOT / "completions"
 HERE = Path(__file__).parent
@@ -129,9 +130,11 @@ def test_values_among_which_to_choose_are_suggested(shell: Shell, folder: Path) 
 
 @SHELLS
 def test_targets_are_suggested_where_a_target_is_wanted(shell: Shell, folder: Path) -> None:
-    lines = ["twofold full photos ", "twofold ls fi", "twofold ro 3D ", "twofold photos ", "twofold ls --name x "]
-    found = shell(folder, lines)
-    assert {line: _stripped(found[line]) for line in lines} == {line: {"file://"} for line in lines}
+    lines = ["twofold full photos ", "twofold ro 3D ", "twofold photos ", "twofold ls --name x "]
+    found = shell(folder, [*lines, "twofold ls fil"])
+    targets = {f"{scheme.name}://" for scheme in SCHEMES.values() if scheme.driver}
+    assert {line: _stripped(found[line]) for line in lines} == dict.fromkeys(lines, targets)
+    assert _stripped(found["twofold ls fil"]) == {"file://"}
 
 
 @SHELLS
@@ -232,7 +235,7 @@ def test_bash_writes_what_it_completes(folder: Path) -> None:
     (folder / "a b").mkdir()
     bash = BashOnTerminal(folder)
     try:
-        assert bash.arguments_of("twofold verif\tfi\tpho\t prose\t") == ["verify", "file://photos/", "prose.txt"]
+        assert bash.arguments_of("twofold verif\tfil\tpho\t prose\t") == ["verify", "file://photos/", "prose.txt"]
         assert bash.arguments_of(f"twofold ls file://{folder}/pl\t") == ["ls", f"file://{folder}/plans/"]
         assert bash.arguments_of("twofold full --metadata-sync-mode=pa\t--tempdir=pl\t") == [
             "full",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 from tests.cli.scene import fill, incompressible
 from tests.support.programs import REPOSITORY_ROOT, Program, Workspace
 from tests.support.tree import Fidelity, assert_same_tree
+from twofold.ui.cli import termination
 
 ODD_NAMES = (
     b"caf\xc3\xa9",
@@ -27,6 +30,7 @@ ODD_NAMES = (
     b'it\'s "quoted"',
     b" blank ",
     b"-v9",
+    b"\x1b[31mred\x07\r",
 )
 SECONDS_TO_END = 2.0
 NOBODY = 65534
@@ -46,15 +50,23 @@ def _full(space: Workspace) -> tuple[str | bytes, ...]:
 # ---- locales and names -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "xx_XX.ISO-8859-1"])
+def _fill_oddly(space: Workspace, content: bytes) -> None:
+    os.makedirs(space.path("source"), exist_ok=True)
+    for name in ODD_NAMES:
+        with open(space.path("source", name), "wb") as file:
+            file.write(content + name)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "en_US.UTF-8", "xx_XX.ISO-8859-1"])
 def test_names_of_any_bytes_survive_any_locale(workspace: Workspace, twofold: Program, locale: str) -> None:
     workspace.extra_variables["LC_ALL"] = locale
     source = workspace.path("source")
-    os.mkdir(source)
-    for name in ODD_NAMES:
-        with open(os.path.join(source, name), "wb") as file:
-            file.write(name)
+    _fill_oddly(workspace, b"first ")
     workspace.run(twofold, *_full(workspace)).expect()
+    _fill_oddly(workspace, b"and then ")
+    workspace.run(twofold, "incremental", source, workspace.url(), "--no-encryption").expect()
+    verified = workspace.run(twofold, "verify", "--compare-data", workspace.url(), source, "--no-encryption").expect()
+    assert "0 difference(s) found" in verified.stdout
     with workspace.start(twofold, "list-current-files", workspace.url(), "-v0") as process:
         listed, complaints = process.communicate()
     assert (process.returncode, complaints) == (0, b"")
@@ -64,24 +76,68 @@ def test_names_of_any_bytes_survive_any_locale(workspace: Workspace, twofold: Pr
     assert_same_tree(workspace.path("out"), source, fidelity=Fidelity.FULL)
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_no_name_commands_a_terminal(workspace: Workspace, twofold: Program, locale: str) -> None:
+    workspace.extra_variables["LC_ALL"] = locale
+    source, odd = workspace.path("source"), ODD_NAMES[-1]
+    _fill_oddly(workspace, b"")
+    shown = _on_a_terminal(workspace, twofold, (*_full(workspace), "-v5"))
+    _fill_oddly(workspace, b"changed ")
+    words: tuple[tuple[str | bytes, ...], ...] = (
+        ("verify", "--compare-data", workspace.url(), source),
+        ("list-current-files", workspace.url()),
+        ("restore", workspace.url(), workspace.path("out"), "--path-to-restore", odd + b"no"),
+        ("restore", workspace.url(), os.path.join(source, odd)),
+        ("full", os.path.join(source, odd + b"no"), workspace.url()),
+    )
+    for each in words:
+        shown += _on_a_terminal(workspace, twofold, each)
+    assert shown.count(rb"\x1b[31mred\x07") == 6
+    assert not set(shown) & {0x1B, 0x07}
+
+
+def _on_a_terminal(space: Workspace, program: Program, words: tuple[str | bytes, ...]) -> bytes:
+    """All that a person sees of a run."""
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        space.command(program, words),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=space.folder,
+        env={**space.environment(program), "TERM": "xterm"},
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the last one at the other side has gone
+            while block := os.read(controller, 1 << 16):
+                shown += block
+        os.close(controller)
+    assert process.returncode is not None
+    return shown
+
+
 # ---- cron and descriptors --------------------------------------------------------------------------------------------
 
 
 def test_a_run_from_cron_needs_neither_home_nor_terminal(filled: Workspace, twofold: Program) -> None:
     secret = filled.with_passphrase("a passphrase")
     full = secret.environment(twofold)
-    kept = ("PATH", "PYTHONPATH", "PASSPHRASE", "GNUPGHOME", "TMPDIR")
-    bare = {name: full[name] for name in kept if name in full}
-    for words in (("full", secret.path("source"), secret.url()), ("restore", secret.url(), secret.path("out"))):
-        done = subprocess.run(
-            secret.command(twofold, words),
-            env=bare,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+    bare = {name: full[name] for name in ("PYTHONPATH", "PASSPHRASE", "GNUPGHOME") if name in full}
+    bare["PATH"] = "/usr/bin:/bin"
+    common = ("--tempdir", secret.path("tmp"), "--progress")
+    for words in (
+        ("full", secret.path("source"), secret.url()),
+        ("incremental", secret.path("source"), secret.url()),
+        ("list-current-files", secret.url()),
+        ("verify", "--compare-data", secret.url(), secret.path("source")),
+        ("restore", secret.url(), secret.path("out")),
+    ):
+        command = ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *secret.command(twofold, (*words, *common))]
+        done = subprocess.run(command, env=bare, cwd="/", capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+        assert b"\x1b" not in done.stdout
     assert_same_tree(secret.path("out"), secret.path("source"), fidelity=Fidelity.FULL)
 
 
@@ -142,21 +198,60 @@ if os.geteuid() == 0:
     os.setgroups([])
     os.setresgid(int(sys.argv[1]), int(sys.argv[1]), int(sys.argv[1]))
     os.setresuid(int(sys.argv[1]), int(sys.argv[1]), int(sys.argv[1]))
-del sys.argv[1]
+sys.argv[:] = sys.argv[2:]
 assert os.geteuid() != 0
 sys.exit(twofold.ui.cli.run())
 """
 
 
-def test_an_ordinary_user_can_back_up_and_restore(anybodys_folder: Path) -> None:
-    folder = anybodys_folder
-    program = Program("twofold", (sys.executable, "-c", AS_NOBODY, str(NOBODY)), (("PYTHONPATH", SOURCE_FOLDER),))
-    space = Workspace.below(os.fsencode(folder), gnupg_home=str(folder / "home"))
-    for words in (_full(space), ("restore", space.url(), space.path("out"), "--no-encryption")):
+def _as_nobody(name: str) -> Program:
+    return Program(name, (sys.executable, "-c", AS_NOBODY, str(NOBODY), name), (("PYTHONPATH", SOURCE_FOLDER),))
+
+
+@pytest.mark.parametrize("name", ["twofold", "duplicity"])
+def test_an_ordinary_user_can_back_up_and_restore(anybodys_folder: Path, name: str) -> None:
+    folder, program = anybodys_folder, _as_nobody(name)
+    (folder / "home").chmod(0o700)
+    space = Workspace.below(os.fsencode(folder), gnupg_home=str(folder / "home")).with_passphrase("a passphrase")
+    complete = "Duplicity backup complete.\n" if name == "duplicity" else "\nBackup complete.\n"
+    source = space.path("source")
+    for words in (("full", source, space.url()), ("incremental", source, space.url())):
         done = space.run(program, *words).expect()
-        assert done.stderr == ""
-    assert_same_tree(space.path("out"), space.path("source"), fidelity=Fidelity.FULL)
-    assert os.stat(space.path("target")).st_uid == os.stat(space.path("source")).st_uid != 0
+        assert (done.stdout.endswith(complete), done.stderr) == (True, "")
+    for words in (("verify", "--compare-data", space.url(), source), ("restore", space.url(), space.path("out"))):
+        assert space.run(program, *words).expect().stderr == ""
+    assert_same_tree(space.path("out"), source, fidelity=Fidelity.FULL)
+    assert os.stat(space.path("target")).st_uid == os.stat(source).st_uid != 0
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "text"),
+    [
+        (
+            "archive",
+            23,
+            "Cannot use the archive directory {}: Permission denied; name another one with --archive-dir\n",
+        ),
+        ("tmp", 23, "The temporary directory {} cannot be written to; choose another\n"),
+        (
+            "target",
+            50,
+            "Giving up put of the target: put failed at {}: Permission denied (check owner and permissions)\n",
+        ),
+        ("source", 23, "Cannot list the source {}: Permission denied. Check its permissions\n"),
+    ],
+)
+def test_an_ordinary_user_is_told_where_access_is_denied(
+    anybodys_folder: Path, closed: str, code: int, text: str
+) -> None:
+    folder = anybodys_folder
+    space = Workspace.below(os.fsencode(folder), gnupg_home=str(folder / "home"))
+    place = folder / closed
+    place.mkdir(exist_ok=True)
+    place.chmod(0o000 if closed == "source" else 0o555)
+    done = space.run(_as_nobody("twofold"), *_full(space), "--tempdir", space.path("tmp"), "--name", "x").expect(code)
+    place.chmod(0o700)
+    assert done.stderr == text.format(place / "x" if closed == "archive" else place)
 
 
 # ---- signals ---------------------------------------------------------------------------------------------------------
@@ -185,9 +280,12 @@ def _wait_for_volume(target: bytes, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("no volume within a minute")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)],
+)
 def test_a_signal_ends_a_backup_at_once_and_leaves_nothing_in_the_way(
-    workspace: Workspace, twofold: Program, number: signal.Signals
+    workspace: Workspace, twofold: Program, numbers: tuple[signal.Signals, ...]
 ) -> None:
     space = workspace.with_passphrase("a passphrase")
     os.mkdir(space.path("source"))
@@ -196,7 +294,8 @@ def test_a_signal_ends_a_backup_at_once_and_leaves_nothing_in_the_way(
     words = ("full", space.path("source"), space.url(), "--volsize", "1", "--gpg-options=--s2k-count=65536")
     with space.start(twofold, *words) as process:
         _wait_for_volume(space.path("target"), process)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         began = time.monotonic()
         stdout, stderr = process.communicate()
         seconds = time.monotonic() - began
@@ -215,6 +314,44 @@ def test_a_signal_ends_a_backup_at_once_and_leaves_nothing_in_the_way(
     space.run(twofold, *words).expect()
     space.run(twofold, "verify", "--compare-data", space.url(), space.path("source")).expect()
     assert "No orphaned or incomplete backup sets found." in space.run(twofold, "collection-status", space.url()).stdout
+
+
+def test_signals_close_together_are_one_wish() -> None:
+    moments = iter([10.0, 10.03, 11.9, 15.0])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with termination(now=lambda: next(moments)):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with termination():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_interruption_while_the_program_is_loaded_is_no_accident() -> None:
+    program = (
+        "import sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'twofold.ui.parser': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from twofold.__main__ import main\n"
+        "sys.argv = ['twofold', 'collection-status', 'file:///nowhere']\n"
+        "sys.exit(main())\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env={"PYTHONPATH": SOURCE_FOLDER}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (4, b"", b"Interrupted\n")
 
 
 # ---- start -----------------------------------------------------------------------------------------------------------

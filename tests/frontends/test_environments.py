@@ -15,7 +15,7 @@ from tests.frontends.stanzas import errors, of_kind
 from tests.support.gnupg import GnupgHome
 from tests.support.tree import Fidelity, assert_same_tree
 
-ODD_NAMES = (b"caf\xc3\xa9", b"latin-\xe9", b"\xff\xfe", b"new\nline", b"it's", b" blank ")
+ODD_NAMES = (b"caf\xc3\xa9", b"latin-\xe9", b"\xff\xfe", b"new\nline", b"it's", b" blank ", b"\x1b[31mred\x07")
 SECONDS = 60
 
 

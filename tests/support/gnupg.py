@@ -38,6 +38,12 @@ class GnupgHome:
     def keys(self) -> tuple[KeyPair, KeyPair]:
         return (self.bare, self.locked)
 
+    def forget_passphrases(self) -> None:
+        """Lets the agent forget what it was told before."""
+        subprocess.run(
+            [require_tool("gpgconf"), "--homedir", self.path, "--reload", "gpg-agent"], check=True, timeout=60
+        )
+
 
 def run_gpg(home: str, *arguments: str, given: bytes = b"", check: bool = True) -> subprocess.CompletedProcess[bytes]:
     """Runs gpg on a home with nothing of the caller's GnuPG in reach."""

@@ -45,8 +45,8 @@ class BackupChain:
 
     @property
     def is_continuable(self) -> bool:
-        """Whether an increment can build on it: only the last set may be one that is not complete."""
-        return len(self.usable) >= len(self.sets) - 1
+        """Whether an increment can build on it: only the last set may be one that is not complete and will go."""
+        return len(self.usable) >= len(self.sets) - 1 and not self.sets[-1].has_lost_manifest
 
 
 @value

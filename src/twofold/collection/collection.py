@@ -27,7 +27,10 @@ class ActivePair:
 
 @value
 class Collection:
-    """What there is; sets and chains are in the order of their end times, the newest last."""
+    """What there is; sets and chains are in the order of their end times, the newest last.
+
+    Orphaned signatures belong to no set of a chain: those of one that is kept tell what a lost volume held.
+    """
 
     remote: tuple[FoundFile, ...]
     local: tuple[FoundFile, ...]
@@ -44,6 +47,11 @@ class Collection:
         return tuple(backup_set for backup_set in self.sets if backup_set.is_abandoned)
 
     @property
+    def lost_manifests(self) -> tuple[BackupSet, ...]:
+        """Sets that only lack a manifest of which there is a copy here."""
+        return tuple(backup_set for backup_set in self.sets if backup_set.has_lost_manifest)
+
+    @property
     def last_full(self) -> BackupSet | None:
         """The newest full backup that is complete."""
         fulls = [chain.full for chain in self.chains if chain.full.is_complete]
@@ -53,11 +61,14 @@ class Collection:
     def interrupted(self) -> BackupSet | None:
         """The last set of the chain with the newest full one, if its run did not come to its end.
 
-        A partial manifest counts even if there is a whole one at the target: that one may be cut short.
+        A partial manifest counts even if there is a whole one at the target: that one may be cut short. A set that has
+        lost its manifest was complete.
         """
         if not self.chains:
             return None
         last = max(self.chains, key=lambda chain: chain.start).sets[-1]
+        if last.has_lost_manifest:
+            return None
         return last if last.unfinished is not None or not last.is_complete else None
 
     @property
@@ -101,6 +112,7 @@ def build_collection(*, remote: Iterable[FoundFile], local: Iterable[FoundFile])
     chains, orphaned = link_sets(sets)
     remote_signatures, stray = link_signatures(at_target, local=False)
     local_signatures, local_stray = link_signatures(in_archive_dir, local=True)
+    kept = {each.id for chain in chains for each in (*chain.sets, *chain.replaced)}
     return Collection(
         remote=at_target,
         local=in_archive_dir,
@@ -108,6 +120,6 @@ def build_collection(*, remote: Iterable[FoundFile], local: Iterable[FoundFile])
         chains=chains,
         orphaned=orphaned,
         signature_chains=tuple(sorted((*local_signatures, *remote_signatures), key=lambda chain: chain.end)),
-        orphaned_signatures=stray,
-        orphaned_local_signatures=local_stray,
+        orphaned_signatures=tuple(each for each in stray if each.set_id not in kept),
+        orphaned_local_signatures=tuple(each for each in local_stray if each.set_id not in kept),
     )

@@ -68,7 +68,10 @@ def signature_point(collection: Collection, instant: int) -> SignaturePoint:
     complete = {backup_set.id for backup_set in collection.sets if backup_set.is_complete}
     usable = [(chain, files) for chain in collection.signature_chains if (files := _readable(chain, complete))]
     if not usable:
-        raise NoBackups("No signature chains found: there is no complete backup with signatures at the target")
+        raise NoBackups(
+            "No signature chains found: there is no complete backup with signatures at the target. "
+            "Check the URL and the file prefixes"
+        )
     begun = [(chain, files) for chain, files in usable if chain.start <= instant]
     if not begun:
         oldest, files = min(usable, key=lambda pair: (pair[0].start, not pair[0].local))

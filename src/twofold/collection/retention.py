@@ -1,8 +1,9 @@
 """What may be deleted: plans only, which an operation prints or carries out (docs/format.md section 9.3).
 
 Always holds: the newest backup that can be restored stays, and nothing goes that a set that stays builds on. Names are
-in the order in which to delete them, so that an interruption leaves incomplete sets, never wrong ones: newest chain
-first, increments before their full set; in each set signatures, statistics, manifest, then volumes from high to low.
+in the order in which to delete them, so that an interruption leaves incomplete sets, never wrong ones (docs/design.md
+section 10): newest chain first, increments before their full set; in each set what has been copied here, signatures,
+statistics, manifest, then volumes from high to low, and last what says here that it is unfinished.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from twofold.collection.chains import BackupChain, SignatureFile
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet, FoundFile, order_in_time
 from twofold.errors import UserError
-from twofold.model.backup import SetId
+from twofold.model.backup import FileRole, SetId
 from twofold.model.value import value
 
 _BEFORE_ALL = -(2**62)
@@ -21,16 +22,28 @@ _BEFORE_ALL = -(2**62)
 
 @value
 class Removal:
-    """The files of one set (or its signatures alone) to delete: `remote` first, in order, then `local`."""
+    """The files of one set (or its signatures alone) to delete, in order: first `copies` here, then `remote` ones.
+
+    `unfinished` are the partial files here, which go last: until then everybody knows that the set is no whole one.
+    """
 
     set_id: SetId
+    copies: tuple[str, ...]
     remote: tuple[str, ...]
-    local: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
+
+    @property
+    def local(self) -> tuple[str, ...]:
+        """All in the archive directory."""
+        return self.copies + self.unfinished
 
 
 @value
 class CleanupPlan:
-    """`held_back` are sets without a manifest that complete sets build on: those might still be rescued."""
+    """`held_back` are sets without a manifest at the target that might still be rescued.
+
+    Complete sets build on them, or there is a copy of the manifest here.
+    """
 
     removals: tuple[Removal, ...]
     held_back: tuple[BackupSet, ...]
@@ -113,12 +126,12 @@ def _cut_short(collection: Collection) -> BackupSet | None:
 
 
 def _protected(collection: Collection) -> list[BackupChain]:
-    """The chain to continue and the one with the newest usable backup; failing both, the newest there is."""
+    """The chain to continue, the one with the newest usable backup, and the newest there is: it might be rescued."""
     active = collection.active
     protected = [] if active is None else [active.chain]
     if collection.newest_usable is not None:
         protected.append(collection.newest_usable)
-    return protected or list(collection.chains[-1:])
+    return protected + [chain for chain in collection.chains[-1:] if chain not in protected]
 
 
 def _last_instant(chain: BackupChain) -> int:
@@ -140,7 +153,8 @@ def _removals_of_chains(
     collection: Collection, chains: Iterable[BackupChain], *, increments_only: bool
 ) -> Iterable[Removal]:
     for chain in chains:
-        sets = sorted((*chain.increments, *chain.replaced), key=_newest_first)
+        # Replaced ones first: they would fit again once that which replaces them is no longer complete.
+        sets = [*sorted(chain.replaced, key=_newest_first), *reversed(chain.increments)]
         if not increments_only:
             sets.append(chain.full)
         done = {chain.full.id, *(one.id for one in sets)}
@@ -163,23 +177,24 @@ def _removals_of_lone_signatures(collection: Collection, chain: BackupChain, don
 
 
 def _removal_by_id(collection: Collection, set_id: SetId) -> Removal:
-    return Removal(
-        set_id,
-        remote=tuple(file.name for file in collection.remote if file.meaning.set_id == set_id),
-        local=tuple(file.name for file in collection.local if file.meaning.set_id == set_id),
-    )
+    remote = tuple(file.name for file in collection.remote if file.meaning.set_id == set_id)
+    return _removal(set_id, remote, (file for file in collection.local if file.meaning.set_id == set_id))
 
 
 def _dispensable(collection: Collection) -> list[BackupSet]:
-    """Sets without a manifest that nothing with a manifest builds on."""
+    """Sets without a manifest, also here, that nothing with a manifest builds on."""
     found = []
     for chain in collection.chains:
         for backup_set in reversed(chain.sets):
-            if not backup_set.is_abandoned:
+            if not _is_lost(backup_set):
                 break
             found.append(backup_set)
-        found += [one for one in chain.replaced if one.is_abandoned]
+        found += [one for one in chain.replaced if _is_lost(one)]
     return found
+
+
+def _is_lost(backup_set: BackupSet) -> bool:
+    return backup_set.is_abandoned and not backup_set.has_lost_manifest
 
 
 def _resumable(collection: Collection) -> Iterable[SetId]:
@@ -187,26 +202,30 @@ def _resumable(collection: Collection) -> Iterable[SetId]:
 
 
 def _removals_of_signatures(collection: Collection, *, except_for: set[SetId]) -> Iterable[Removal]:
-    remote = _names_by_id(collection.orphaned_signatures)
-    local = _names_by_id(collection.orphaned_local_signatures)
+    remote = _candidates_by_id(collection.orphaned_signatures)
+    local = _candidates_by_id(collection.orphaned_local_signatures)
     ids = (remote.keys() | local.keys()) - except_for
     for set_id in sorted(ids, key=order_in_time, reverse=True):
-        yield Removal(set_id, remote.get(set_id, ()), local.get(set_id, ()))
+        yield _removal(set_id, _names(remote.get(set_id, ())), local.get(set_id, ()))
 
 
-def _names_by_id(files: Iterable[SignatureFile]) -> dict[SetId, tuple[str, ...]]:
-    return {file.set_id: _names(file.candidates) for file in files}
+def _candidates_by_id(files: Iterable[SignatureFile]) -> dict[SetId, tuple[FoundFile, ...]]:
+    return {file.set_id: file.candidates for file in files}
 
 
 def _removal_of(backup_set: BackupSet) -> Removal:
     volumes = [file for number in sorted(backup_set.volumes, reverse=True) for file in backup_set.volumes[number]]
-    return Removal(
-        backup_set.id,
-        remote=_names(
-            (*backup_set.signatures, *backup_set.statistics, *backup_set.manifests, *backup_set.leftovers, *volumes)
-        ),
-        local=_names(backup_set.local),
+    remote = (*backup_set.signatures, *backup_set.statistics, *backup_set.manifests, *backup_set.leftovers, *volumes)
+    return _removal(backup_set.id, _names(remote), backup_set.local)
+
+
+def _removal(set_id: SetId, remote: tuple[str, ...], local: Iterable[FoundFile]) -> Removal:
+    here = tuple(local)
+    # The partial manifest is the very last: without it partial signatures would look like a chain of their own.
+    partial = sorted(
+        (file for file in here if file.meaning.partial), key=lambda file: file.meaning.role is FileRole.MANIFEST
     )
+    return Removal(set_id, _names(file for file in here if not file.meaning.partial), remote, _names(partial))
 
 
 def _names(files: Iterable[FoundFile]) -> tuple[str, ...]:

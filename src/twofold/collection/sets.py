@@ -53,6 +53,15 @@ class BackupSet:
         return not self.manifests and self.unfinished is None
 
     @property
+    def has_lost_manifest(self) -> bool:
+        """Whether the target lacks only the manifest, and the archive directory has it whole: it was complete once.
+
+        No interruption leaves that: a backup would have a partial manifest here, and deletions begin with signatures.
+        """
+        here = any(file.meaning.wrapping is Wrapping.PLAIN for file in self.local_manifests)
+        return here and self.is_abandoned and bool(self.volumes) and bool(self.signatures)
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether any of its files at the target is."""
         files = [*self.manifests, *self.signatures, *(file for several in self.volumes.values() for file in several)]

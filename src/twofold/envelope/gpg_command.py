@@ -121,9 +121,10 @@ def decrypt_command(
     return words
 
 
-def list_keys_command(settings: GpgSettings, key: str) -> list[str]:
-    """Describes public keys to a program."""
-    return [*_beginning(settings, None), *settings.options, "--with-colons", "--list-keys", "--", key]
+def list_keys_command(settings: GpgSettings, key: str, *, secret: bool = False) -> list[str]:
+    """Describes public keys to a program, or secret ones."""
+    wanted = "--list-secret-keys" if secret else "--list-keys"
+    return [*_beginning(settings, None), *settings.options, "--with-colons", wanted, "--", key]
 
 
 def version_command(settings: GpgSettings) -> list[str]:

@@ -12,9 +12,17 @@ from typing import Final, Self
 from twofold.envelope import deflate
 from twofold.envelope.gpg_command import GpgSettings, decrypt_command, fingerprints, list_keys_command
 from twofold.envelope.gpg_process import GpgProcess, read_text, run_to_end
-from twofold.envelope.gpg_status import check_signer, decryption_error, has_bad_signature, parse_status, was_decrypted
+from twofold.envelope.gpg_status import (
+    blames_keys,
+    check_signer,
+    decryption_error,
+    has_bad_signature,
+    parse_status,
+    was_decrypted,
+)
 from twofold.envelope.packets import COMPRESSED_HEADER, LITERAL_HEADER, inflated, open_message
 from twofold.envelope.protocol import Inside, Opened
+from twofold.envelope.stored_file import check_room
 from twofold.envelope.streams import FileStream
 from twofold.errors import CorruptStream, EnvelopeError
 from twofold.system import enlarge_pipe, move_from_pipe, scratch_file
@@ -87,15 +95,18 @@ class GpgReader:
             if pipe is not None and inside is not None:
                 try:
                     pipe.keep(inside, output)
+                except OSError as error:
+                    process.close()
+                    raise OSError(error.errno, error.strerror, self._settings.temp_dir) from error
                 except BaseException:
                     process.close()
                     raise
-            self._judge(process, status_fd, name=os.path.basename(path))
+            self._judge(process, status_fd, output, name=os.path.basename(path))
             os.lseek(output, 0, os.SEEK_SET)
             return os.dup(output)
 
-    def _judge(self, process: GpgProcess, status_fd: int, *, name: str) -> None:
-        """Waits for gpg and returns when all is well. Raises EnvelopeError, WrongSigner."""
+    def _judge(self, process: GpgProcess, status_fd: int, output: int, *, name: str) -> None:
+        """Waits for gpg and returns when all is well. Raises EnvelopeError, WrongSigner, OSError for a full disk."""
         try:
             exit_code = process.wait()
             log = process.log()
@@ -103,6 +114,8 @@ class GpgReader:
             process.close()
         status = parse_status(read_text(status_fd))
         decrypted = was_decrypted(status, needs_integrity=self._settings.needs_integrity)
+        if (not decrypted or exit_code != 0) and not blames_keys(status):
+            check_room(output, self._settings.temp_dir)
         demanded = self._settings.demanded_signer
         if demanded is not None and (decrypted or has_bad_signature(status)):
             # First this: with a signature that is bad or by an unknown key gpg's exit code is not 0 either.

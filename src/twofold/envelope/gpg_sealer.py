@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import signal
 from typing import Protocol
 
 from twofold.envelope import deflate, packets, signing
 from twofold.envelope.gpg_command import GpgSettings, encrypt_command, sign_command
 from twofold.envelope.gpg_process import FedProcess, read_bytes
 from twofold.envelope.protocol import Buffer, Piece, Sealed
-from twofold.envelope.stored_file import SharedDescriptor, StoredFile, create_file
+from twofold.envelope.stored_file import SharedDescriptor, StoredFile, check_room, create_file
 from twofold.errors import EnvelopeError
 from twofold.system import scratch_file
 
@@ -63,6 +63,7 @@ class DetachedSignature:
     def __init__(self, settings: GpgSettings, key: str, passphrase: str | None) -> None:
         output = scratch_file(settings.temp_dir)
         self._output = SharedDescriptor(output)
+        self._settings = settings
         self._key = key
         try:
             self._process = FedProcess(
@@ -80,13 +81,12 @@ class DetachedSignature:
         try:
             self._process.feed(data)
         except OSError as error:
-            self._process.finish()
-            raise self._error() from error
+            raise self._error(self._process.finish()) from error
 
     def finish(self) -> bytes:
-        """The signature packet. Raises EnvelopeError."""
-        if self._process.finish() != 0:
-            raise self._error()
+        """The signature packet. Raises EnvelopeError, and OSError for a full disk."""
+        if (exit_code := self._process.finish()) != 0:
+            raise self._error(exit_code)
         with self._output as output:
             return read_bytes(output)
 
@@ -94,11 +94,14 @@ class DetachedSignature:
         self._process.close()
         self._output.close()
 
-    def _error(self) -> EnvelopeError:
-        return EnvelopeError(
-            f"gpg cannot sign with key {self._key}: check that its secret key is there, and its passphrase",
-            self._process.log(),
-        )
+    def _error(self, exit_code: int) -> EnvelopeError:
+        if exit_code < 0:
+            return _ended_by_signal(exit_code, self._process)
+        with self._output as output:
+            check_room(output, self._settings.temp_dir)
+        from twofold.envelope.gpg_keys import signer_fault
+
+        return EnvelopeError(f"gpg cannot sign: {signer_fault(self._settings, self._key)}", self._process.log())
 
 
 class SignedMessage:
@@ -133,7 +136,8 @@ class SignedMessage:
 class GpgSealer:
     """Feeds a message to gpg, which writes the file; digests that file a little behind."""
 
-    def __init__(self, file: StoredFile, encryption: FedProcess, message: Message) -> None:
+    def __init__(self, settings: GpgSettings, file: StoredFile, encryption: FedProcess, message: Message) -> None:
+        self._settings = settings
         self._file = file
         self._encryption = encryption
         self._message = message
@@ -149,8 +153,8 @@ class GpgSealer:
 
     def finish(self) -> Sealed:
         self._feed(self._message.finish())
-        if self._encryption.finish() != 0:
-            raise self._error()
+        if (exit_code := self._encryption.finish()) != 0:
+            raise self._error(exit_code)
         self._message.close()
         self._encryption.close()
         self._file.follow(to_the_end=True)
@@ -172,15 +176,22 @@ class GpgSealer:
                 self._encryption.feed(self._message.begin())
             self._encryption.feed(data)
         except OSError as error:
-            self._encryption.finish()
-            raise self._error() from error
+            raise self._error(self._encryption.finish()) from error
 
-    def _error(self) -> EnvelopeError:
-        return EnvelopeError(
-            f"gpg cannot encrypt {os.path.basename(self._file.path)}: check the keys, --gpg-options and the free space"
-            " of the disk it is written to",
-            self._encryption.log(),
-        )
+    def _error(self, exit_code: int) -> EnvelopeError:
+        """What to say of a gpg that has ended. Raises OSError when it was the disk."""
+        if exit_code == -signal.SIGXFSZ or exit_code > 0:
+            self._file.check_room()
+        if exit_code < 0:
+            return _ended_by_signal(exit_code, self._encryption)
+        from twofold.envelope.gpg_keys import recipient_fault
+
+        reason = recipient_fault(self._settings) or "check --gpg-options, gpg.conf and --gpg-binary"
+        return EnvelopeError(f"gpg cannot encrypt: {reason}", self._encryption.log())
+
+
+def _ended_by_signal(exit_code: int, process: FedProcess) -> EnvelopeError:
+    return EnvelopeError(f"gpg was ended by signal {-exit_code} before it was done: try again", process.log())
 
 
 def start_sealer(settings: GpgSettings, path: str, *, passphrase: str | None, message: Message) -> GpgSealer:
@@ -201,4 +212,4 @@ def start_sealer(settings: GpgSettings, path: str, *, passphrase: str | None, me
     except BaseException:
         message.close()
         raise
-    return GpgSealer(file, encryption, message)
+    return GpgSealer(settings, file, encryption, message)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from twofold.envelope.gpg_command import IGNORE_MDC_ERROR
-from twofold.errors import EnvelopeError, WrongSigner
+from twofold.errors import EnvelopeError, KeyMissing, WrongSigner
 
 _PREFIX: Final = "[GNUPG:] "
 _GOOD_ENOUGH: Final = frozenset({"GOODSIG", "EXPSIG", "EXPKEYSIG"})
 """A key that expired after a backup was signed does not make the backup worse; one that was revoked does."""
 
+_BAD_PASSPHRASE: Final = 11
+_LACKING: Final = frozenset({"NO_SECKEY", "MISSING_PASSPHRASE", "INQUIRE_MAXLEN"})
 _UNPROTECTED: Final = (
     "it is not protected against changes, as was usual long ago: if you trust the place where it was kept, repeat with"
     f" --gpg-options={IGNORE_MDC_ERROR}"
@@ -47,7 +49,14 @@ def was_decrypted(status: list[StatusLine], *, needs_integrity: bool) -> bool:
 
 def decryption_error(status: list[StatusLine], *, name: str, log: str) -> EnvelopeError:
     """Says why a message could not be decrypted and what to do."""
-    return EnvelopeError(f"Cannot decrypt {name}: {_reason(status, {line.keyword for line in status})}", log)
+    seen = {line.keyword for line in status}
+    kind = KeyMissing if seen & _LACKING and not any(map(_bad_passphrase, status)) else EnvelopeError
+    return kind(f"Cannot decrypt {name}: {_reason(status, seen)}", log)
+
+
+def blames_keys(status: list[StatusLine]) -> bool:
+    """Whether gpg failed for want of the right key or passphrase, before it had anything to write."""
+    return any(line.keyword in _LACKING or _bad_passphrase(line) for line in status)
 
 
 def _reason(status: list[StatusLine], seen: set[str]) -> str:
@@ -55,9 +64,10 @@ def _reason(status: list[StatusLine], seen: set[str]) -> str:
     wrong = any(_bad_passphrase(line) for line in status)
     reasons = (
         ("BADMDC" in seen, "it is damaged, cut short or was changed: get another copy of it"),
-        (wrong, "the passphrase is wrong, or the file is damaged"),
+        (wrong and "ENC_TO" in seen, "the passphrase of the secret key is wrong: check PASSPHRASE"),
+        (wrong, "the passphrase is wrong, or the file is damaged: check PASSPHRASE"),
         (_unprotected(status), _UNPROTECTED),
-        ("MISSING_PASSPHRASE" in seen or "INQUIRE_MAXLEN" in seen, "it needs a passphrase and none was given"),
+        ("MISSING_PASSPHRASE" in seen or "INQUIRE_MAXLEN" in seen, "it needs a passphrase: set PASSPHRASE"),
         ("NO_SECKEY" in seen, "the secret key for it is not in the keyring: import it"),
         ("BEGIN_DECRYPTION" not in seen, "it is not an encrypted file, or it is damaged"),
     )
@@ -73,7 +83,11 @@ def _unprotected(status: list[StatusLine]) -> bool:
 def _bad_passphrase(line: StatusLine) -> bool:
     if line.keyword == "BAD_PASSPHRASE":
         return True
-    return line.keyword == "ERROR" and any(word.endswith("BAD_PASSPHRASE") for word in line.words)
+    # NB: of a secret key gpg 2.2 gives but libgpg-error's number, with the source of the error in its upper bits.
+    return line.keyword == "ERROR" and any(
+        word.endswith("BAD_PASSPHRASE") or (word.isdecimal() and int(word) & 0xFFFF == _BAD_PASSPHRASE)
+        for word in line.words[1:]
+    )
 
 
 def has_bad_signature(status: list[StatusLine]) -> bool:

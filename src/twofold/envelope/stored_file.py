@@ -10,6 +10,8 @@ from typing import Final
 from twofold.envelope.protocol import Buffer, Sealed
 
 _READ_SIZE: Final = 1 << 18
+_ROOM: Final = 1 << 16
+"""The most that gpg writes at once."""
 
 
 class SharedDescriptor:
@@ -70,9 +72,12 @@ class StoredFile:
         return cls(create_file(path), path)
 
     def append(self, data: Buffer) -> None:
-        """Writes and digests. Raises OSError."""
-        with self._descriptor as descriptor:
-            write_all(descriptor, data)
+        """Writes and digests. Raises OSError, which names the file."""
+        try:
+            with self._descriptor as descriptor:
+                write_all(descriptor, data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from error
         self._digest(data)
 
     def follow(self, *, to_the_end: bool = False) -> None:
@@ -90,9 +95,12 @@ class StoredFile:
                 behind -= count
 
     def finish(self) -> Sealed:
-        """Brings the file to the disk and closes it. Raises OSError."""
-        with self._descriptor as descriptor:
-            os.fsync(descriptor)
+        """Brings the file to the disk and closes it. Raises OSError, which names the file."""
+        try:
+            with self._descriptor as descriptor:
+                os.fsync(descriptor)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from error
         self._finished = True
         self._descriptor.close()
         return Sealed(self.path, self._size, self._sha1.hexdigest(), self._sha256.hexdigest())
@@ -104,6 +112,11 @@ class StoredFile:
             self._descriptor.close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
+
+    def check_room(self) -> None:
+        """Raises OSError, which names the file, if it cannot grow. It is only to be removed afterwards."""
+        with self._descriptor as descriptor:
+            check_room(descriptor, self.path)
 
     def rename(self, path: str) -> None:
         """Moves the file, open as it is. Raises OSError."""
@@ -119,6 +132,22 @@ class StoredFile:
 def create_file(path: str) -> int:
     """Opens a new or emptied file that only its owner may read. Raises OSError."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+
+
+def check_room(descriptor: int, path: str) -> None:
+    """Raises the OSError, with that path, that whoever lets this file grow meets; spoils the file.
+
+    NB: gpg tells programs neither that a disk is full nor which: of what it had to write, it says that it was tampered
+    with. So what it tried is tried here.
+    """
+    try:
+        end = os.fstat(descriptor).st_size
+        view = memoryview(bytes(_ROOM))
+        while view:
+            count = os.pwrite(descriptor, view, end)
+            view, end = view[count:], end + count
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def write_all(descriptor: int, data: Buffer) -> None:

@@ -20,15 +20,16 @@ from twofold.errors import NoSignatures, NoSpace, UserError
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName
 from twofold.model.times import Clock, SystemClock
 from twofold.model.value import field, replace, value
-from twofold.monitor import Advance, Monitor, Note, Storing, Underway, VolumeDone
+from twofold.monitor import Advance, FileStored, Monitor, Note, Storing, Underway, VolumeDone
 from twofold.operations.known_state import open_known_state, state_identity
 from twofold.pipeline.chunks import SLACK, ChunkBuilder, chunk_capacity
-from twofold.pipeline.compare import Change, Check, Gone, Keep, Leave, Same, Store, compare
+from twofold.pipeline.compare import compare
 from twofold.pipeline.entrances import EntranceWriter
 from twofold.pipeline.entries import EntryMaker
-from twofold.pipeline.known import FIELDS, SIZE, DamagedState, KnownTree, StateWriter
+from twofold.pipeline.known import DamagedState, KnownTree, StateWriter
 from twofold.pipeline.lookup import SignatureLookup
 from twofold.pipeline.pack import Packer, PackOptions
+from twofold.pipeline.rehearse import rehearse
 from twofold.pipeline.seal import Volume, VolumeSealer, press
 from twofold.pipeline.set_files import ChangeList, ManifestFiles, SignatureFiles
 from twofold.pipeline.sign import Signer
@@ -100,7 +101,8 @@ def plan_backup(collection: Collection, *, asked: SetKind | None, options: Backu
     if active is None:
         if asked is SetKind.INCREMENTAL:
             raise NoSignatures(
-                "Unable to start incremental backup.  Old signatures not found and incremental specified"
+                "Unable to start incremental backup.  Old signatures not found and incremental specified. Make a full "
+                "backup first, or check the URL and the file prefixes"
             )
         return replace(full, reason="No signatures found, switching to full backup.")
     if options.full_before is not None and active.chain.start < options.full_before:
@@ -133,11 +135,15 @@ def backup(
         if options.dry_run:
             if check is not None:
                 check()
-            return _count(source, known, set_id, began=began, clock=clock)
+            return _count(source, known, set_id, options=options, began=began, clock=clock, monitor=monitor)
         run = _Run(
             source, repository, known, openers, set_id=set_id, plan=plan, options=options, check=check, monitor=monitor
         )
         return run.carry_out(began, clock)
+    except OSError as error:
+        if error.errno in NO_SPACE and _is_below(error.filename, repository.target_staging()):
+            raise NoSpace(_full_target(error, "its signatures and manifest"), operation="put") from error
+        raise
     except DamagedState as error:
         repository.archive_dir.remove(os.path.basename(repository.archive_dir.state_path))
         raise UserError(
@@ -164,26 +170,34 @@ def _new_set(plan: BackupPlan, clock: Clock) -> SetId:
     return SetId(max(now, previous + 1), previous)
 
 
-def _count(source: SourceTree, known: KnownTree | None, set_id: SetId, *, began: float, clock: Clock) -> BackupSummary:
+def _count(
+    source: SourceTree,
+    known: KnownTree | None,
+    set_id: SetId,
+    *,
+    options: BackupOptions,
+    began: float,
+    clock: Clock,
+    monitor: Monitor,
+) -> BackupSummary:
     """A dry run: what would be looked at, without reading a file."""
     tally = Tally()
+    monitor.report(Underway(lambda: Advance(tally.source_bytes, entries=tally.source_files)))
     with closing(compare(source, known)) as steps:
         for step in steps:
-            match step:
-                case Same():
-                    tally.same(step.entries, step.size)
-                case Store():
-                    for at in step.indexes:
-                        tally.new(step.work.packed[at * FIELDS + SIZE])
-                case Change():
-                    tally.changed(step.work.packed[step.at * FIELDS + SIZE])
-                case Check():
-                    tally.same(1, step.work.packed[step.at * FIELDS + SIZE])
-                case Gone():
-                    tally.deleted += 1
-                case Keep() | Leave():
-                    pass
+            for path, change in rehearse(step, tally):
+                if options.detailed:
+                    monitor.report(FileStored(path, change))
+    tally.errors += source.problems
     return BackupSummary(set_id, began, clock.now(), tally)
+
+
+def _full_target(error: OSError, what: str) -> str:
+    return f"{error.strerror} at the target for {what}. Make room there, or use another target"
+
+
+def _is_below(path: object, directory: str | None) -> bool:
+    return isinstance(path, str) and directory is not None and path.startswith(directory)
 
 
 def _checked_first(volumes: Iterable[Volume], checking: Task[None] | None) -> Iterator[Volume]:
@@ -316,11 +330,10 @@ class _Run:
     def _explain(self, error: OSError, number: int) -> Exception:
         """Volumes are built on the target's own disk where that can be: then it is the target that is full."""
         repository = self._repository
-        directory = repository.staging_directory()
-        if error.errno not in NO_SPACE or directory == repository.options.temp_dir:
-            return OSError(error.errno, error.strerror, directory)
+        if error.errno not in NO_SPACE or repository.target_staging() is None:
+            return OSError(error.errno, error.strerror, repository.staging_directory())
         name = repository.codec.format(self._volume_name(number))
-        return NoSpace(f"{error.strerror} at the target for {name}", name=name, operation="put")
+        return NoSpace(_full_target(error, name), name=name, operation="put")
 
     def _volume_name(self, number: int) -> StoredName:
         wrapping = self._repository.written_wrapping(FileRole.VOLUME)

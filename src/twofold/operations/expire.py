@@ -10,12 +10,14 @@ from twofold.repository.repository import Repository
 
 
 def carry_out_removals(repository: Repository, collection: Collection, removals: Iterable[Removal]) -> None:
-    """Deletes set after set in the plan's order, of each the files at the target first.
+    """Deletes set after set in the plan's order; `collection` is the one that was planned on.
 
     An interruption leaves sets that are incomplete, never wrong ones; the next run goes on. Raises StorageError.
     """
     by_name = {file.name: file for file in collection.remote}
     for removal in removals:
-        repository.delete(by_name[name] for name in removal.remote if name in by_name)
-        for name in removal.local:
+        for name in removal.copies:
+            repository.archive_dir.remove(name)
+        repository.delete(by_name[name] for name in removal.remote)
+        for name in removal.unfinished:
             repository.archive_dir.remove(name)

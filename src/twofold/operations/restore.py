@@ -41,6 +41,7 @@ from twofold.tree.shortfalls import EntryProblem, problem_of
 from twofold.tree.write import TreeWriter, WriteOptions
 from twofold.tree.write_runs import RunWriter
 
+_NOTHING_RESTORED = "No files found in archive - nothing restored. Check what is included and excluded"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # every further file would fail as well
 UNSOUND = (FormatError, CorruptStream, DataLost)
 
@@ -74,10 +75,14 @@ class RestorePlan:
 
 @value
 class RestoreSummary:
-    """How many entries were restored, and from which backup (seconds since 1970)."""
+    """How many entries were restored, and from which backup (seconds since 1970).
+
+    `shortfalls` are kinds of metadata that could not be set; each has been told.
+    """
 
     entries: int
     instant: int
+    shortfalls: int = 0
 
 
 def plan_restore(
@@ -113,17 +118,20 @@ def report_point(point: RestorePoint, monitor: Monitor) -> None:
 
 def check_target(target: bytes, *, overwrite: bool) -> None:
     """Raises TargetNotEmpty unless the target is absent or an empty directory other than the current one."""
-    try:
-        names = os.listdir(target)
-    except FileNotFoundError:
+    if overwrite or not os.path.lexists(target):
         return
-    except NotADirectoryError:
-        names = [target]
-    if overwrite:
+    if not os.path.isdir(target):
+        fault = "is no directory"
+    elif os.path.samefile(target, os.curdir):
+        fault = "is the current directory"
+    elif os.listdir(target):
+        fault = "is not empty"
+    else:
         return
-    current = os.path.isdir(target) and os.path.samefile(target, os.curdir)
-    if names or current:
-        raise TargetNotEmpty(f"Restore '{os.fsdecode(target)}' is not empty or is current_dir.\nWill not overwrite.")
+    raise TargetNotEmpty(
+        f"Cannot restore to {os.fsdecode(target)}: it {fault}.\n"
+        "Will not overwrite without --force; name a new directory or an empty one"
+    )
 
 
 def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOptions, monitor: Monitor) -> RestoreSummary:
@@ -140,13 +148,16 @@ def restore(repository: Repository, plan: RestorePlan, *, options: RestoreOption
     report_lost_volumes(reader.failures)
     if not restorer.seen and not counting.problems:
         if options.within:
-            raise PathNotFound(f"{os.fsdecode(options.within)} not found in archive - no files restored.")
-        raise NothingRestored("No files found in archive - nothing restored.")
+            raise PathNotFound(
+                f"{os.fsdecode(options.within)} not found in archive - no files restored. Paths are as "
+                "list-current-files shows them; those of another day need --time"
+            )
+        raise NothingRestored(_NOTHING_RESTORED)
     if not entries and not counting.problems:
-        raise NothingRestored("No files found in archive - nothing restored.")
+        raise NothingRestored(_NOTHING_RESTORED)
     if counting.problems:
         raise PartlyDone(f"{counting.problems} file(s) could not be restored; they are named above. All others were")
-    return RestoreSummary(entries, plan.point.instant)
+    return RestoreSummary(entries, plan.point.instant, counting.shortfalls)
 
 
 def report_lost_volumes(failures: Sequence[TwofoldError]) -> None:

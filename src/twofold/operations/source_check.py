@@ -59,7 +59,7 @@ def check_target_manifest(repository: Repository, newest: BackupSet) -> None:
         log = f"\n{error.log.rstrip()}" if error.log else ""
         raise UnreadableManifest(
             f"Error processing remote file ({name}): {error}\n"
-            f"An increment under other keys could not be restored together with what is there. Check PASSPHRASE{log}"
+            f"An increment under other keys could not be restored together with what is there{log}"
         ) from error
     cached = load_manifest(repository, newest)
     if _essence(remote) != _essence(cached):

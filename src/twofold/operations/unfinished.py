@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet, FoundFile
-from twofold.model.backup import SetKind
+from twofold.model.backup import FileRole, SetKind
 from twofold.model.value import value
 from twofold.monitor import Monitor, Note
 from twofold.repository.repository import Repository
@@ -50,5 +50,5 @@ def clear_unfinished(repository: Repository, plan: UnfinishedPlan, *, monitor: M
 
 def _remove_local(repository: Repository, files: Sequence[FoundFile]) -> None:
     # The partial manifest goes last: as long as it is there, the set is known to be unfinished.
-    for file in sorted(files, key=lambda file: file.meaning.partial):
+    for file in sorted(files, key=lambda file: (file.meaning.partial, file.meaning.role is FileRole.MANIFEST)):
         repository.archive_dir.remove(file.name)

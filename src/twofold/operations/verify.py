@@ -74,10 +74,11 @@ class DataDiffers:
 
 
 class VerifySummary(NamedTuple):
-    """Entries seen on either side, and those that differ."""
+    """Entries seen on either side, those that differ, and local ones that could not be read; these have been told."""
 
     compared: int
     differences: int
+    unread: int = 0
 
 
 def verify(
@@ -94,7 +95,7 @@ def verify(
     report_lost_volumes(reader.failures)
     if counting.problems:
         raise PartlyDone(f"{counting.problems} file(s) could not be verified; they are named above")
-    return summary
+    return summary._replace(unread=counting.unread + source.problems)
 
 
 class _Verifier:

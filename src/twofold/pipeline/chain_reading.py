@@ -12,7 +12,7 @@ from twofold.model.backup import Wrapping
 from twofold.model.relpath import order_key
 from twofold.model.value import value
 from twofold.monitor import Advance, Monitor, Note, Underway
-from twofold.pipeline.fetch import NeededVolume, VolumeFetcher, needed_volumes
+from twofold.pipeline.fetch import LostOfSet, NeededVolume, VolumeFetcher, needed_volumes
 from twofold.pipeline.merge import Stretch, merge_sets
 from twofold.pipeline.read_ahead import ReadAhead
 from twofold.pipeline.replay import SetReader
@@ -90,13 +90,22 @@ def require_volumes(plan: ReadingPlan, repository: Repository) -> None:
 class ChainReader:
     """All paths of a plan's sets in archive order. Use it within the crew's block."""
 
-    def __init__(self, plan: ReadingPlan, repository: Repository, crew: Crew, *, monitor: Monitor) -> None:
+    def __init__(
+        self,
+        plan: ReadingPlan,
+        repository: Repository,
+        crew: Crew,
+        *,
+        monitor: Monitor,
+        reader_of: Callable[[BackupSet], Callable[..., SetReader]] = lambda _: SetReader,
+    ) -> None:
+        """`reader_of` gives what makes the reader of a set, with the arguments of `SetReader`."""
         keep_freed_memory()
         self._fetcher = VolumeFetcher(repository, crew, total=plan.total, monitor=monitor)
         sets = [(backup_set, volumes) for backup_set, volumes in plan.sets if volumes]
         feeds = self._fetcher.feeds(sets)
         self._readers = [
-            SetReader(
+            reader_of(backup_set)(
                 feed,
                 within=plan.within,
                 members_between=_members_between(repository, backup_set),
@@ -111,6 +120,11 @@ class ChainReader:
     def failures(self) -> list[TwofoldError]:
         """Why volumes could not be read, so far."""
         return self._fetcher.failures
+
+    @property
+    def lost(self) -> list[LostOfSet]:
+        """The same with where they belong."""
+        return self._fetcher.lost
 
     def stretches(self) -> Iterator[Stretch]:
         """See `merge_sets` and `ReadAhead`."""

@@ -10,6 +10,7 @@ from twofold.concurrency import Crew, Pool
 from twofold.envelope.protocol import Opened
 from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError
 from twofold.format.manifest import Manifest, VolumeRecord
+from twofold.model.backup import SetId
 from twofold.model.relpath import order_key
 from twofold.monitor import Monitor, Note, VolumeRead
 from twofold.pipeline.entrances import Stretch
@@ -28,6 +29,14 @@ class NeededVolume(NamedTuple):
     record: VolumeRecord
     candidates: tuple[FoundFile, ...]
     stretch: Stretch | None = None
+
+
+class LostOfSet(NamedTuple):
+    """A volume that could not be read, and why."""
+
+    set_id: SetId
+    record: VolumeRecord
+    error: TwofoldError
 
 
 def needed_volumes(backup_set: BackupSet, manifest: Manifest, *, within: bytes) -> list[NeededVolume]:
@@ -64,7 +73,12 @@ class VolumeFetcher:
         self._total = total
         self._done = 0
         self._monitor = monitor
-        self.failures: list[TwofoldError] = []
+        self.lost: list[LostOfSet] = []
+
+    @property
+    def failures(self) -> list[TwofoldError]:
+        """Why volumes could not be read, so far."""
+        return [lost.error for lost in self.lost]
 
     @property
     def read_bytes(self) -> int:
@@ -104,17 +118,19 @@ class VolumeFetcher:
         for volume in volumes:
             token = self._tokens.take()
             try:
-                opened = self._open(volume, second_opinion)
+                opened = self._open(backup_set, volume, second_opinion)
             finally:
                 self._tokens.give(token)
             yield opened
 
-    def _open(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> OpenVolume | LostVolume:
+    def _open(
+        self, backup_set: BackupSet, volume: NeededVolume, second_opinion: _SecondOpinion
+    ) -> OpenVolume | LostVolume:
         try:
             opened = self._open_checked(volume, second_opinion)
         except _LOSSES as error:
             # Any other EnvelopeError concerns keys and passphrases, since the hash was right: it ends the work.
-            self.failures.append(error)
+            self.lost.append(LostOfSet(backup_set.id, volume.record, error))
             return LostVolume(volume.record, error)
         self._done += 1
         self._monitor.report(VolumeRead(self._done, self._total, volume.candidates[0].name))

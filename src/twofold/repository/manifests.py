@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from twofold.collection.sets import BackupSet
+from twofold.envelope.protocol import Opened
 from twofold.errors import CorruptManifest, NotFound
 from twofold.format.manifest import Manifest, parse_manifest
 from twofold.monitor import Note
@@ -54,10 +55,17 @@ def load_remote_manifest(repository: Repository, backup_set: BackupSet) -> Manif
     """The manifest at the target, whatever is cached."""
     if not backup_set.manifests:
         raise NotFound("The backup set has no manifest at the target", operation="get")
-    file = backup_set.manifests[0]
-    opened = repository.open_file(file)
+    return _read_opened(repository.open_file(backup_set.manifests[0]), backup_set)
+
+
+def read_fetched_manifest(repository: Repository, backup_set: BackupSet, path: str) -> Manifest:
+    """The manifest of a set at the target, whose stored bytes have been fetched to a local path."""
+    return _read_opened(repository.open_fetched(backup_set.manifests[0], path), backup_set)
+
+
+def _read_opened(opened: Opened, backup_set: BackupSet) -> Manifest:
     try:
-        return _read(opened, file.name, backup_set)
+        return _read(opened, backup_set.manifests[0].name, backup_set)
     finally:
         opened.close()
 

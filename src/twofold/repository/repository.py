@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from twofold import system
 from twofold.collection.collection import Collection, build_collection
@@ -25,6 +25,8 @@ from twofold.model.value import value
 from twofold.monitor import BadDownload, Monitor
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.storage.store import CanMove, CanOpenInPlace, CanStage, Key, Store, ability
+
+T = TypeVar("T")
 
 _READ_SIZE: Final = 1 << 20
 _LONGEST_NAME: Final = 200
@@ -106,8 +108,12 @@ class Repository:
 
     def staging_directory(self) -> str:
         """Where files for the target are built: on its own file system if it has one here."""
+        return self.target_staging() or self.options.temp_dir
+
+    def target_staging(self) -> str | None:
+        """A directory for files in the making on the target's own file system; None if that is not here."""
         stage = ability(self.store, CanStage)
-        return (stage.staging_directory() if stage is not None else None) or self.options.temp_dir
+        return stage.staging_directory() if stage is not None else None
 
     def begin_set(self) -> None:
         """Does ahead what writing a backup set will have to wait for. May be called twice, but only the first time
@@ -138,9 +144,7 @@ class Repository:
         """Fetches and opens a file that has no hash on record: a manifest or signatures. Raises NotFound and others."""
         path, temporary = self._fetch(file)
         try:
-            return self._envelope_of(file).open(path)
-        except CorruptStream as error:
-            raise CorruptStream(f"{file.name}: {error}", error.log) from error
+            return self.open_fetched(file, path)
         except OSError as error:
             if temporary or error.filename != path:
                 raise
@@ -149,6 +153,13 @@ class Repository:
             if temporary:
                 os.unlink(path)
 
+    def open_fetched(self, file: FoundFile, path: str) -> Opened:
+        """Opens a file without a hash on record whose stored bytes are at a local path."""
+        try:
+            return self._envelope_of(file).open(path)
+        except CorruptStream as error:
+            raise CorruptStream(f"{file.name}: {error}", error.log) from error
+
     def open_volume(
         self, candidates: Sequence[FoundFile], record: VolumeRecord, inside: Inside | None = None
     ) -> Opened:
@@ -156,6 +167,27 @@ class Repository:
 
         Raises BadVolume when none is, after as many downloads as the options allow, and NotFound when there is none.
         """
+
+        def examine(file: FoundFile, path: str, temporary: bool) -> Opened | BadVolume:
+            return self._open_checked(file, path, record, inside, temporary=temporary)
+
+        return self._first_sound(candidates, record, examine)
+
+    def check_volume(self, candidates: Sequence[FoundFile], record: VolumeRecord) -> int:
+        """Fetches a volume and compares it with its record, without opening it; gives its bytes. Raises the same."""
+
+        def examine(file: FoundFile, path: str, temporary: bool) -> int | BadVolume:
+            fault = self._fault(file.name, path, record, temporary=temporary)
+            return os.stat(path).st_size if fault is None else fault
+
+        return self._first_sound(candidates, record, examine)
+
+    def _first_sound(
+        self,
+        candidates: Sequence[FoundFile],
+        record: VolumeRecord,
+        examine: Callable[[FoundFile, str, bool], T | BadVolume],
+    ) -> T:
         if not candidates:
             raise NotFound(f"Volume {record.number} is not at the target", operation="get")
         failure: BadVolume | None = None
@@ -163,10 +195,10 @@ class Repository:
             for _ in range(self.options.attempts):
                 path, temporary = self._fetch(file)
                 try:
-                    opened = self._open_checked(file, path, record, inside, temporary=temporary)
-                    if not isinstance(opened, BadVolume):
-                        return opened
-                    failure = opened
+                    found = examine(file, path, temporary)
+                    if not isinstance(found, BadVolume):
+                        return found
+                    failure = found
                 finally:
                     if temporary:
                         os.unlink(path)

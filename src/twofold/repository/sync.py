@@ -43,7 +43,7 @@ def plan_sync(collection: Collection, *, wanted: SetIds[SetId] | None) -> SyncPl
     """What is missing here and what is superfluous; only the sets in `wanted` are fetched, all when it is None.
 
     A target without a single backup file is more often a disk that is not mounted than a target that was emptied:
-    then nothing is removed.
+    then nothing is removed. Nor is the manifest of a set that has lost its own: it can be copied back.
     """
     unfinished = {_base(file) for file in collection.local if file.meaning.partial}
     cached = {_base(file) for file in collection.local if file.meaning.role in _METADATA and not file.meaning.partial}
@@ -55,11 +55,13 @@ def plan_sync(collection: Collection, *, wanted: SetIds[SetId] | None) -> SyncPl
             continue
         if wanted is None or file.meaning.set_id in wanted:
             missing.setdefault(base, file)
+    rescued = {each.id for each in collection.lost_manifests}
     superfluous = [
         file
         for file in collection.local
         if file.meaning.role in _METADATA
         and not file.meaning.partial
+        and file.meaning.set_id not in rescued
         and (_base(file) not in there or _base(file) in unfinished)
     ]
     # Manifests first: they are small, and a wrong passphrase shows at once.

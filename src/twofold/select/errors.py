@@ -31,6 +31,7 @@ class BadExpression(SelectionError):
     """A regular expression or a class of characters that does not compile."""
 
     exit_code = 30
+    log_word = "error"
 
 
 class OnlyDefaultModes(SelectionError):

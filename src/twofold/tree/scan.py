@@ -144,7 +144,9 @@ class SourceTree:
         try:
             self.root_stat = os.stat(root)
         except OSError as error:
-            raise UserError(f"Cannot read the source {os.fsdecode(root)}: {error.strerror}") from error
+            raise UserError(
+                f"Cannot read the source {os.fsdecode(root)}: {error.strerror}. Check its path and permissions"
+            ) from error
 
     def open_root(self) -> Listing | None:
         """The listing of the root, or None when the source is a single file."""
@@ -154,7 +156,9 @@ class SourceTree:
             fd = os.open(self.root, DIRECTORY_FLAGS)
             return self._listing(b"", fd)
         except OSError as error:
-            raise UserError(f"Cannot list the source {os.fsdecode(self.root)}: {error.strerror}") from error
+            raise UserError(
+                f"Cannot list the source {os.fsdecode(self.root)}: {error.strerror}. Check its permissions"
+            ) from error
 
     def enter(self, parent: Listing, index: int) -> Listing | None:
         """Opens and lists a sub-directory; None, after a report, when it cannot be read or has gone."""

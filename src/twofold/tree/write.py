@@ -89,7 +89,9 @@ class TreeWriter:
                 shortfalls=self._shortfalls,
             )
         except OSError as error:
-            raise UserError(f"Cannot restore to {os.fsdecode(root)}: {error.strerror}") from error
+            raise UserError(
+                f"Cannot restore to {os.fsdecode(root)}: {error.strerror}. Name a directory that can be made there"
+            ) from error
         self._started_ns = self._now_ns() if options.overwrite else 0
 
     def make_directory(self, path: bytes, entry: Entry) -> None:

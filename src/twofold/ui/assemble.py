@@ -21,9 +21,10 @@ from twofold.monitor import Monitor, Note
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.repository.repository import Repository, RepositoryOptions
 from twofold.storage.passwords import find_password
-from twofold.storage.registry import StoreSettings, open_store
+from twofold.storage.registry import open_store
+from twofold.storage.settings import ServiceOptions, StoreSettings
 from twofold.storage.store import Store
-from twofold.storage.url import StorageUrl
+from twofold.storage.url import StorageUrl, redact
 from twofold.storage.wrappers.retry import FailedAttempt, RetryPolicy, RetryStore
 from twofold.ui.environment import Environment
 from twofold.ui.message import Sink
@@ -31,6 +32,7 @@ from twofold.ui.option_values import Options
 from twofold.ui.parser import CommandLine
 from twofold.ui.passphrases import Passphrases, Situation
 from twofold.ui.prompt import Prompter
+from twofold.ui.version import DUPLICITY
 
 if TYPE_CHECKING:
     from twofold.ui.answer import Answer
@@ -39,8 +41,17 @@ _DEFAULT_LEVEL = 2
 
 
 @value
+class Copy:
+    """Where replicate copies to; `place` is its URL without a password."""
+
+    store: Store
+    archive_dir: ArchiveDir
+    place: str
+
+
+@value
 class Run:
-    """What an action works with; `answer` takes its result with --json."""
+    """What an action works with; `answer` takes its result with --json, `copy` is there for replicate alone."""
 
     command: CommandLine
     environment: Environment
@@ -51,10 +62,15 @@ class Run:
     sink: Sink
     monitor: Monitor
     answer: Answer | None = None
+    copy: Copy | None = None
 
     def close(self) -> None:
         """Ends what runs in the background and gives the target back."""
-        self.repository.close()
+        try:
+            self.repository.close()
+        finally:
+            if self.copy is not None:
+                self.copy.store.close()
 
 
 def assemble(
@@ -70,8 +86,9 @@ def assemble(
     """Opens the target, but changes nothing there or here. Raises UserError, StorageError, EnvelopeError."""
     options = command.options
     temp_dir = find_temp_dir(options, environment)
-    store = _patient(_open_store(command, environment, prompter), options, monitor)
-    archive_dir = ArchiveDir(_archive_path(command, environment), _codec(options))
+    store = _patient(_open_store(command.url, command, environment, prompter), options, monitor)
+    codec = _codec(options)
+    archive_dir = ArchiveDir(_archive_path(command.url_as_typed, options.name, command, environment), codec)
     repository = Repository(
         store,
         archive_dir,
@@ -85,14 +102,23 @@ def assemble(
         ),
         monitor=monitor,
     )
-    return Run(command, environment, repository, archive_dir, temp_dir, clock, sink, monitor, answer)
+    copy = None
+    if command.copy_url:
+        target = _patient(_open_store(command.copy_url, command, environment, prompter), options, monitor)
+        # --name is that of the source's: one directory cannot be the cache of two targets.
+        copy_dir = ArchiveDir(_archive_path(command.copy_url_as_typed, None, command, environment), codec)
+        copy = Copy(target, copy_dir, redact(command.copy_url))
+    return Run(command, environment, repository, archive_dir, temp_dir, clock, sink, monitor, answer, copy)
 
 
 def find_temp_dir(options: Options, environment: Environment) -> str:
     """Raises UserError when the one asked for is not there, or none is."""
     if options.tempdir is not None:
         if not os.path.isdir(options.tempdir):
-            raise UserError(f"The temporary directory {options.tempdir} does not exist; make it or choose another")
+            fault = "is no directory" if os.path.lexists(options.tempdir) else "does not exist"
+            raise UserError(f"The temporary directory {options.tempdir} {fault}; make it or choose another")
+        if not os.access(options.tempdir, os.W_OK | os.X_OK):
+            raise UserError(f"The temporary directory {options.tempdir} cannot be written to; choose another")
         return options.tempdir
     for candidate in environment.tempdir_candidates:
         if os.path.isdir(candidate) and os.access(candidate, os.W_OK | os.X_OK):
@@ -100,9 +126,9 @@ def find_temp_dir(options: Options, environment: Environment) -> str:
     raise UserError("There is no directory for temporary files; name one with --tempdir")
 
 
-def _open_store(command: CommandLine, environment: Environment, prompter: Prompter) -> Store:
+def _open_store(typed: str, command: CommandLine, environment: Environment, prompter: Prompter) -> Store:
     # Déjà Dup names folders of this machine so, and GIO has no other way to them than ours.
-    plain = command.url.removeprefix("gio+") if command.url.startswith("gio+file:") else command.url
+    plain = typed.removeprefix("gio+") if typed.startswith("gio+file:") else typed
     url = StorageUrl.parse(plain)
 
     found = None
@@ -112,6 +138,7 @@ def _open_store(command: CommandLine, environment: Environment, prompter: Prompt
         environment=environment.variables,
         password=found.value if found is not None else None,
         timeout=command.options.timeout_seconds,
+        options=ServiceOptions(**{name: getattr(command.options, name) for name in ServiceOptions.__match_args__}),
     )
     return open_store(url, settings=settings)
 
@@ -136,12 +163,11 @@ def _chance() -> float:
     return random.random()
 
 
-def _archive_path(command: CommandLine, environment: Environment) -> str:
+def _archive_path(typed_url: str, name: str | None, command: CommandLine, environment: Environment) -> str:
     parent = command.options.archive_dir or os.path.join(environment.cache_home, "duplicity")
-    name = command.options.name
     if name is None:
         # The cache's name is the MD5 of the URL as typed (docs/format.md section 8).
-        typed = command.url_as_typed.encode("utf-8", "surrogateescape")
+        typed = typed_url.encode("utf-8", "surrogateescape")
         name = hashlib.md5(typed, usedforsecurity=False).hexdigest()
     return os.path.join(parent, name)
 
@@ -177,6 +203,7 @@ def _envelopes(
         sign_key=options.sign_key,
         passphrase=environment.passphrase,
         sign_passphrase=environment.sign_passphrase,
+        as_duplicity=environment.program == DUPLICITY,
     )
     makes_backup = command.action.makes_backup
     settings = GpgSettings(

@@ -12,9 +12,9 @@ _BACKUP = (
     Option(
         "allow-source-mismatch",
         _V.SWITCH,
-        _S.INCREMENTAL,
+        _S.INCREMENTAL | _S.REPLICATE,
         _G.BACKUP,
-        "Continue a chain although host or source path have changed",
+        "Continue a chain although host or source path have changed; copy to where nothing of the same backup is",
     ),
     Option(
         "asynchronous-upload", _V.SWITCH, _S.BACKUP, _G.BACKUP, "Upload while the next volume is made (always done now)"
@@ -49,6 +49,7 @@ _BACKUP = (
         _G.BACKUP,
         "Compress in this many threads; 0 chooses by the machine",
         minimum=0,
+        maximum=256,
     ),
     Option("copy-links", _V.SWITCH, _S.BACKUP | _S.VERIFY, _G.BACKUP, "Follow symbolic links and store what is there"),
     Option(
@@ -107,11 +108,18 @@ _BACKUP = (
         field="print_statistics",
         sets=False,
     ),
-    Option("progress", _V.SWITCH, _S.BACKUP | _S.READING, _G.BACKUP, "Show how far the work has come", common=True),
+    Option(
+        "progress",
+        _V.SWITCH,
+        _S.BACKUP | _S.READING | _S.OWN,
+        _G.BACKUP,
+        "Show how far the work has come",
+        common=True,
+    ),
     Option(
         "progress-rate",
         _V.INTEGER,
-        _S.BACKUP | _S.READING,
+        _S.BACKUP | _S.READING | _S.OWN,
         _G.BACKUP,
         "Seconds between two lines of --progress",
         field="progress_rate_seconds",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import signal
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,7 @@ from twofold.model.value import record, value
 from twofold.monitor import Monitor
 from twofold.ui.actions import carry_out
 from twofold.ui.assemble import assemble
+from twofold.ui.commands import Action
 from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
 from twofold.ui.failure import INTERRUPTED, Failure, describe, describe_unexpected
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
 _OPEN_FILES = 4096
 _JSON = "--json"
+_SAME_WISH = 2.0
 
 
 @value
@@ -50,10 +56,11 @@ def run() -> int:
     """Runs the program with this process's arguments and environment."""
     environment = Environment.of_process()
     terminal = Terminal.of_process()
-    try:
-        return run_with(environment, terminal)
-    finally:
-        terminal.finish()
+    with termination():
+        try:
+            return run_with(environment, terminal)
+        finally:
+            terminal.finish()
 
 
 @record
@@ -106,7 +113,12 @@ def _understood(
     """The command line. Of a faulty one the voices are those that can be made out in it."""
     surroundings = Surroundings(int(SystemClock().now()), environment.expand_path)
     try:
-        return parse(environment.arguments, now=surroundings.now, expand_path=surroundings.expand_path)
+        return parse(
+            environment.arguments,
+            now=surroundings.now,
+            expand_path=surroundings.expand_path,
+            program=environment.program,
+        )
     except (CommandLineError, CountTooSmall):
         voices.log = _log_of_faulty(environment, surroundings)
         people: Sink = terminal
@@ -178,8 +190,9 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
     for message in command.messages:
         sink.tell(message)
     _warn(command, environment, sink)
-    timings = Timings(Reporter(sink, source=os.fsencode(command.path) if command.action.makes_backup else b""))
-    with _termination(), ExitStack() as ending:
+    walks = command.action.makes_backup or command.action is Action.VERIFY
+    timings = Timings(Reporter(sink, source=os.fsencode(command.path) if walks else b""))
+    with ExitStack() as ending:
         system.open_files_limit(_OPEN_FILES)
         run = assemble(
             command,
@@ -251,25 +264,42 @@ def _warn(command: CommandLine, environment: Environment, sink: Sink) -> None:
             raise UserError(f"{name} is not available in this version")
 
 
-class _termination:  # noqa: N801 - used as a statement
-    """While it lasts, SIGTERM and SIGHUP end the run as Ctrl-C does: children and temporary files are cleared away."""
+class termination:  # noqa: N801 - used as a statement
+    """While it lasts, SIGTERM and SIGHUP end the run as Ctrl-C does: children and temporary files are cleared away.
+
+    Signals that follow at once mean the same, so they do not end the clearing away; later ones come from somebody who
+    has lost patience. What is ignored (nohup) stays ignored.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._first = math.inf
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+        self._before = {
+            number: signal.signal(number, self._interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-
-def _interrupt(number: int, _: object) -> None:
-    raise KeyboardInterrupt(number)
+    def _interrupt(self, number: int, _: object) -> None:
+        now = self._now()
+        if self._first > now or now > self._first + _SAME_WISH:
+            self._first = min(self._first, now)
+            raise KeyboardInterrupt(number)
 
 
 def _translated(error: OSError) -> TwofoldError:
     """An error of this machine, such as a full disk; those of the target have been translated where they came in."""
     where = f" ({os.fsdecode(error.filename)})" if error.filename is not None else ""
-    return LocalError(f"{error.strerror or error}{where}. Make room or mend it, and run the same command again")
+    remedy = "Mend it"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = "Make room there, or choose another place with --tempdir or --archive-dir"
+    return LocalError(f"{error.strerror or error}{where}. {remedy}, and run the same command again")
 
 
 class LocalError(TwofoldError):

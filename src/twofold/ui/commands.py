@@ -1,4 +1,4 @@
-"""The eleven actions, their short names and the words that each takes (docs/cli.md section 1.1).
+"""The actions, their short names and the words that each takes: duplicity's (docs/cli.md section 1.1), then ours (13).
 
 Names are case sensitive and never abbreviated.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import Enum, Flag, auto
 
 from twofold.model.value import value
+from twofold.ui.version import DUPLICITY
 
 
 class Action(Enum):
@@ -24,6 +25,8 @@ class Action(Enum):
     REMOVE_OLDER = "remove-older-than"
     REMOVE_ALL_BUT = "remove-all-but-n-full"
     REMOVE_INCREMENTALS = "remove-all-inc-of-but-n-full"
+    CHECK = "check"
+    REPLICATE = "replicate"
 
     @property
     def makes_backup(self) -> bool:
@@ -54,16 +57,19 @@ class Scope(Flag):
     STATUS = auto()
     CLEANUP = auto()
     REMOVE = auto()
+    CHECK = auto()
+    REPLICATE = auto()
     BACKUP = INCREMENTAL | FULL
     READING = RESTORE | VERIFY
     SELECTING = BACKUP | VERIFY | RESTORE
     DELETING = CLEANUP | REMOVE
-    ALL = BACKUP | READING | LIST | STATUS | DELETING
+    OWN = CHECK | REPLICATE
+    ALL = BACKUP | READING | LIST | STATUS | DELETING | OWN
 
 
 @value
 class Command:
-    """One action; `help_topic` is what follows `--help-`."""
+    """One action; `help_topic` is what follows `--help-`. duplicity has none that is `own`, nor has who calls us so."""
 
     action: Action
     short_names: tuple[str, ...]
@@ -71,6 +77,7 @@ class Command:
     scope: Scope
     help: str
     help_topic: str = ""
+    own: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,7 +131,28 @@ COMMANDS: tuple[Command, ...] = (
         Scope.REMOVE,
         "Delete the incremental sets of all but the newest COUNT chains",
     ),
+    Command(
+        Action.CHECK,
+        (),
+        (Word.TARGET_URL,),
+        Scope.CHECK,
+        "Prove that a target's backups are whole, without the files they were made of",
+        own=True,
+    ),
+    Command(
+        Action.REPLICATE,
+        (),
+        (Word.SOURCE_URL, Word.TARGET_URL),
+        Scope.REPLICATE,
+        "Copy the backups of one target to another one, checked and as they are",
+        own=True,
+    ),
 )
 
 BY_NAME: dict[str, Command] = {name: command for command in COMMANDS for name in command.names}
 BY_ACTION: dict[Action, Command] = {command.action: command for command in COMMANDS}
+
+
+def commands_of(program: str) -> tuple[Command, ...]:
+    """The actions that there are when the program is called so."""
+    return tuple(command for command in COMMANDS if not (command.own and program == DUPLICITY))

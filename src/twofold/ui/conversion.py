@@ -163,6 +163,20 @@ def _read_integers(draft: _Draft, given: Occurrence) -> None:
     draft.numbers[name] = (*draft.numbers.get(name, ()), _integer(given))
 
 
+def _read_share(draft: _Draft, given: Occurrence) -> None:
+    """Keeps millionths, so that nothing is lost to binary fractions."""
+    text = given.values[0]
+    whole, _, fraction = text.removesuffix("%").partition(".")
+    digits = f"{whole}{fraction:0<4}"
+    share = int(digits) if digits.isascii() and digits.isdigit() and len(digits) == len(whole) + 4 < 9 else 0
+    if not text.endswith("%") or not whole or not 0 < share <= 1_000_000:
+        raise CommandLineError(
+            f"Option {given.spelled} needs a percentage above 0% and up to 100%, with at most four decimals, such as "
+            f"5% or 0.5%, not {text!r}"
+        )
+    draft.values[given.option.target_field] = share
+
+
 def _read_choice(draft: _Draft, given: Occurrence) -> None:
     text, choices = given.values[0], given.option.choices
     if text not in choices:
@@ -244,6 +258,7 @@ _READERS: dict[Value, Callable[[_Draft, Occurrence], None]] = {
     Value.WORDS: _read_words,
     Value.INTEGER: _read_integer,
     Value.INTEGERS: _read_integers,
+    Value.SHARE: _read_share,
     Value.CHOICE: _read_choice,
     Value.CHARACTER: _read_character,
     Value.VERBOSITY: _read_verbosity,

@@ -26,6 +26,8 @@ class Work(Enum):
     BACKUP = "Backing up"
     RESTORE = "Restoring"
     VERIFY = "Verifying"
+    REPLICATE = "Copying"
+    CHECK = "Checking"
 
 
 class Progress(NamedTuple):
@@ -120,7 +122,7 @@ def _share(progress: Progress) -> float | None:
 
 def _stages(work: Work, before: Progress, now: Progress, *, encrypts: bool) -> tuple[str, ...]:
     """What has moved since the moment before: stages work side by side."""
-    if work is not Work.BACKUP:
+    if work in (Work.RESTORE, Work.VERIFY, Work.CHECK):
         return tuple(_reading_stages(work, before, now))
     found = []
     then, advance = before.advance, now.advance
@@ -138,7 +140,7 @@ def _stages(work: Work, before: Progress, now: Progress, *, encrypts: bool) -> t
 def _reading_stages(work: Work, before: Progress, now: Progress) -> list[str]:
     found = []
     if now.all_volumes == 0 or now.volumes < now.all_volumes:
-        found.append("fetching and decrypting")
+        found.append("fetching" if work is Work.CHECK else "fetching and decrypting")
     if now.advance.done_bytes > before.advance.done_bytes:
         found.append("writing" if work is Work.RESTORE else "comparing")
     return found or ["finishing"]

@@ -12,17 +12,15 @@ from twofold.errors import (
     CollectionError,
     EnvelopeError,
     FormatError,
-    InvalidUrl,
     PassphraseNeeded,
     SourceChanged,
     StorageError,
     TwofoldError,
-    UnsupportedScheme,
     WrongSigner,
 )
 from twofold.ui.machine_log import quote_path
 from twofold.ui.message import Audience, Level, Message
-from twofold.ui.usage import AmbiguousOption, CommandLineError, CountTooSmall, NoSuchSet
+from twofold.ui.usage import AmbiguousOption, CommandLineError
 
 UNEXPECTED = 30
 INTERRUPTED = 4
@@ -78,13 +76,11 @@ def _ambiguity(error: AmbiguousOption, program: str) -> Message:
 def _class_word(error: TwofoldError) -> str:
     """The name of the exception that duplicity would have died of, where programs look for one."""
     match error:
-        case InvalidUrl() | UnsupportedScheme() | CountTooSmall() | NoSuchSet():
-            return error.log_word
         case CollectionError() if error.exit_code == UNEXPECTED:
             return "CollectionsError"
         case FormatError():
             return type(error).__name__
-    return ""
+    return error.log_word
 
 
 def _storage_failure(error: StorageError) -> Failure:

@@ -73,6 +73,11 @@ def unreadable(path: str, reason: str) -> Message:
     )
 
 
+def unread(count: int, doing: str) -> Message:
+    """How much of the source could not be read, which by then has been named; `doing` is what was meant to be done."""
+    return Message(Level.WARNING, f"{count} path(s) could not be read and so not {doing}; they are named above")
+
+
 def unrestorable(path: bytes, reason: str) -> Message:
     """An entry that a restore could not write."""
     return Message(Level.WARNING, f"Error '{reason}' processing {path_text(path)}", code=12, extra=quote_path(path))

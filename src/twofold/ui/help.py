@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from twofold.storage.registry import SCHEMES
-from twofold.ui.commands import COMMANDS, Command
+from twofold.ui.commands import COMMANDS, Command, Scope, commands_of
 from twofold.ui.option import Group, Option, Value
 from twofold.ui.option_values import Options
 from twofold.ui.options import OPTIONS
@@ -78,9 +78,9 @@ def help_text(topic: str, *, program: str, width: int = 80) -> str:
         lines += _url_lines(width)
     else:
         command = next((command for command in COMMANDS if command.topic == topic), None)
-        commands = COMMANDS if command is None else (command,)
+        commands = commands_of(program) if command is None else (command,)
         lines += [*_usage_lines(commands, program), "", *_action_lines(commands, width)]
-        lines += _option_lines(_wanted(topic, command), width)
+        lines += _option_lines(_wanted(topic, command, program), width)
         if not topic:
             lines += ["", "Examples", *(f"  {program} {example}" for example in _EXAMPLES)]
             lines += ["", f"'{program} --help-all' prints all options, '{program} --help-ACTION' those of one action."]
@@ -89,15 +89,18 @@ def help_text(topic: str, *, program: str, width: int = 80) -> str:
 
 def usage_text(program: str) -> str:
     """The forms of all commands, as they stand above the message about an ambiguous option."""
-    return "\n".join(_usage_lines(COMMANDS, program))
+    return "\n".join(_usage_lines(commands_of(program), program))
 
 
-def _wanted(topic: str, command: Command | None) -> Callable[[Option], bool]:
+def _wanted(topic: str, command: Command | None, program: str) -> Callable[[Option], bool]:
     if command is not None:
         scope = command.scope
         return lambda option: bool(option.scope & scope) and option.value is not Value.HELP
     if topic == "all":
-        return lambda option: True
+        known = Scope.NONE
+        for each in commands_of(program):
+            known |= each.scope
+        return lambda option: not option.scope or bool(option.scope & known)
     return lambda option: option.common
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from twofold.storage.url import is_url, redact
-from twofold.ui.commands import BY_NAME, COMMANDS, Command, Word
+from twofold.ui.commands import BY_NAME, Command, Word, commands_of
 from twofold.ui.option import Option, Status
 from twofold.ui.option_values import KIB, MIB
 from twofold.ui.options import BY_NAME as OPTIONS_BY_NAME
@@ -115,9 +115,9 @@ def no_choice(option: Option, spelled: str, text: str) -> str:
 # ---- words -----------------------------------------------------------------------------------------------------------
 
 
-def no_action(words: Sequence[str]) -> str:
+def no_action(words: Sequence[str], program: str) -> str:
     """Neither is the first word an action, nor are there two words that imply one."""
-    names = [command.action.value for command in COMMANDS]
+    names = [command.action.value for command in commands_of(program)]
     if not words:
         return f"No action is given. Actions are: {', '.join(names)}"
     close = suggestion(words[0], names)
@@ -190,12 +190,12 @@ def _as_url(word: str) -> str:
     return f"A URL has two slashes behind the colon: {_masked(f'{scheme}://{rest}')}"
 
 
-def missing_source(word: str, *, implied: bool) -> str:
-    """The source does not exist; `implied` tells that the word may have been meant as an action."""
+def missing_source(word: str, implied_by: str | None) -> str:
+    """The source does not exist; if a program only implied the action, the word may have been meant as one of its."""
     text = f"The source {word!r} does not exist"
-    if not implied or "/" in word:
+    if implied_by is None or "/" in word:
         return text
-    close = suggestion(word, [command.action.value for command in COMMANDS])
+    close = suggestion(word, [command.action.value for command in commands_of(implied_by)])
     return f"{text}, nor is there an action of that name" + (f". Did you mean {close!r}?" if close else "")
 
 

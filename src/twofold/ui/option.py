@@ -24,6 +24,7 @@ class Value(Enum):
     WORDS = "words for another program, split at blanks"
     INTEGER = "a whole number"
     INTEGERS = "whole numbers that add up"
+    SHARE = "a percentage"
     CHOICE = "one of a few words"
     CHARACTER = "one character"
     VERBOSITY = "0 to 9 or a name"

@@ -130,6 +130,7 @@ class Options:
     renames: tuple[tuple[str, str], ...] = ()
     restore_ownership: bool = True
     restore_time: int | None = None
+    read_data: bool = False
     rsync_options: str = ""
     s3_endpoint_url: str | None = None
     s3_kms_grant: str | None = None
@@ -146,6 +147,7 @@ class Options:
     s3_use_rrs: bool = False
     s3_use_server_side_encryption: bool = False
     s3_use_server_side_kms_encryption: bool = False
+    sample_ppm: int | None = None
     scp_command: str = "scp"
     sftp_command: str = "sftp"
     show_changes_in_set: int | None = None

@@ -1,7 +1,7 @@
 """The option table: every option once, from which parser, help, manual page and completions are made.
 
-Rows follow docs/cli.md sections 2.2 and 2.3. Those about making backups and those about the target stand in modules of
-their own.
+Rows follow docs/cli.md sections 2.2 and 2.3. Those about making and reading backups and about the target
+stand in modules of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from twofold.ui.backup_options import BACKUP_OPTIONS
 from twofold.ui.commands import COMMANDS, Scope
 from twofold.ui.option import Group, Option, Status, Value
-from twofold.ui.option_values import KIB
+from twofold.ui.reading_options import READING_OPTIONS
 from twofold.ui.service_options import SERVICE_OPTIONS
 
 _S, _V, _G = Scope, Value, Group
@@ -18,7 +18,7 @@ _GENERAL = (
     Option(
         "dry-run",
         _V.SWITCH,
-        _S.BACKUP | _S.RESTORE | _S.DELETING,
+        _S.BACKUP | _S.RESTORE | _S.DELETING | _S.REPLICATE,
         _G.GENERAL,
         "Do everything except writing to the target or deleting there",
         common=True,
@@ -87,133 +87,6 @@ _GENERAL = (
         _G.GENERAL,
         "Print the result, messages and errors included, as JSON (docs/json.md) and nothing else",
         status=Status.OWN,
-    ),
-)
-
-_READING = (
-    Option(
-        "compare-data", _V.SWITCH, _S.VERIFY, _G.READING, "Compare contents too, not only what is known of the files"
-    ),
-    Option(
-        "copy-blocksize",
-        _V.INTEGER,
-        _S.READING,
-        _G.READING,
-        "How many KiB to copy or compare at a time",
-        field="copy_blocksize_bytes",
-        unit=KIB,
-        minimum=1,
-        metavar="KIB",
-    ),
-    Option(
-        "file-changed",
-        _V.TEXT,
-        _S.STATUS,
-        _G.READING,
-        "Print the history of one file in the newest chain",
-        metavar="PATH",
-    ),
-    Option(
-        "ignore-errors",
-        _V.SWITCH,
-        _S.READING,
-        _G.READING,
-        "Rescue what can be read from damaged backups and go on after errors",
-    ),
-    Option(
-        "ignore-mdc-error",
-        _V.SWITCH,
-        _S.READING | _S.LIST,
-        _G.READING,
-        "Read encrypted files so old that nothing protects them from being changed",
-        status=Status.OWN,
-    ),
-    Option("numeric-owner", _V.SWITCH, _S.RESTORE, _G.READING, "Go by stored user and group numbers, not by names"),
-    Option(
-        "path-to-restore",
-        _V.TEXT,
-        _S.READING,
-        _G.READING,
-        "Take only this file or directory of the backup",
-        short="r",
-        metavar="PATH",
-        common=True,
-    ),
-    Option(
-        "file-to-restore",
-        _V.TEXT,
-        _S.READING,
-        _G.READING,
-        "Old name of --path-to-restore",
-        field="path_to_restore",
-        metavar="PATH",
-        status=Status.OLD_NAME,
-        hidden=True,
-    ),
-    Option(
-        "rename",
-        _V.PAIR,
-        _S.RESTORE,
-        _G.READING,
-        "Restore OLD, and what is below it, as NEW",
-        field="renames",
-    ),
-    Option("restore-ownership", _V.SWITCH, _S.RESTORE, _G.READING, "Give files their stored owners"),
-    Option(
-        "no-restore-ownership",
-        _V.SWITCH,
-        _S.RESTORE,
-        _G.READING,
-        "Leave restored files to whoever runs the restore",
-        field="restore_ownership",
-        sets=False,
-    ),
-    Option(
-        "do-not-restore-ownership",
-        _V.SWITCH,
-        _S.RESTORE,
-        _G.READING,
-        "Old name of --no-restore-ownership",
-        field="restore_ownership",
-        sets=False,
-        status=Status.OLD_NAME,
-        hidden=True,
-    ),
-    Option(
-        "restore-time",
-        _V.TIME,
-        _S.READING | _S.LIST,
-        _G.READING,
-        "Go back to the newest backup that is not later than this time",
-        short="t",
-        aliases=("time",),
-        default="now",
-        common=True,
-    ),
-    Option(
-        "show-changes-in-set",
-        _V.INTEGER,
-        _S.STATUS,
-        _G.READING,
-        "Print which files changed in a set of the newest chain: 0 is the newest set, 1 the one before; -1 all",
-        minimum=-1,
-    ),
-    Option(
-        "time-separator",
-        _V.CHARACTER,
-        _S.READING | _S.LIST | _S.STATUS | _S.DELETING,
-        _G.READING,
-        "Character that stands for the colon in times, as in the file names of very old backups",
-    ),
-    Option(
-        "best-effort",
-        _V.SWITCH,
-        _S.RESTORE,
-        _G.READING,
-        "Restore what is left of a damaged chain",
-        status=Status.PLANNED,
-        remedy="--ignore-errors rescues what can be read",
-        hidden=True,
     ),
 )
 
@@ -375,7 +248,14 @@ _HELP = (
     Option("help-all", _V.HELP, _S.ALL, _G.HELP, "Print all options", status=Status.OWN, common=True),
     Option("help-urls", _V.HELP, _S.ALL, _G.HELP, "Print the forms of target URLs", common=True),
     *(
-        Option(f"help-{command.topic}", _V.HELP, _S.ALL, _G.HELP, f"Print the options of {command.action.value}")
+        Option(
+            f"help-{command.topic}",
+            _V.HELP,
+            command.scope if command.own else _S.ALL,
+            _G.HELP,
+            f"Print the options of {command.action.value}",
+            status=Status.OWN if command.own else Status.CURRENT,
+        )
         for command in COMMANDS
     ),
     Option("version", _V.VERSION, _S.ALL, _G.HELP, "Print the version", short="V", common=True),
@@ -384,7 +264,7 @@ _HELP = (
 OPTIONS: tuple[Option, ...] = (
     *_GENERAL,
     *BACKUP_OPTIONS,
-    *_READING,
+    *READING_OPTIONS,
     *_ENCRYPTION,
     *_CACHE,
     *SERVICE_OPTIONS,

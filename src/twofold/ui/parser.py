@@ -13,12 +13,13 @@ from twofold.model.times import parse_time
 from twofold.model.value import value
 from twofold.storage.url import is_url
 from twofold.ui.arguments import take_apart
-from twofold.ui.commands import BY_ACTION, BY_NAME, Action, Command, Word
+from twofold.ui.commands import BY_ACTION, BY_NAME, Action, Command, Word, commands_of
 from twofold.ui.conversion import Converted, Surroundings, convert
 from twofold.ui.message import Message, notice, warning
 from twofold.ui.option import Value
 from twofold.ui.option_values import Condition, Options, Rule
 from twofold.ui.usage import CommandLineError, CountTooSmall
+from twofold.ui.version import TWOFOLD
 
 _LONGEST_COUNT = 9
 _OF_SOURCES = (Rule.EXCLUDE_IF_PRESENT, Rule.EXCLUDE_OTHER_FILESYSTEMS)
@@ -30,6 +31,7 @@ class CommandLine:
 
     `path` is the source of a backup, the target of a restore or what a verify compares with, else empty. `url` is where
     the backup lies, `url_as_typed` the same before --gio and --use-scp: the default name of the cache comes from it.
+    `copy_url` and `copy_url_as_typed` are where replicate copies it to, else empty.
     `count` and `time` (seconds since 1970) belong to the remove actions. `now` is the start of the run. `messages` are
     to be told once it is known where.
     """
@@ -44,6 +46,8 @@ class CommandLine:
     options: Options
     conditions: tuple[Condition, ...]
     messages: tuple[Message, ...]
+    copy_url: str = ""
+    copy_url_as_typed: str = ""
 
 
 @value
@@ -66,6 +70,7 @@ class _Words:
     path: str = ""
     count: int | None = None
     time: int | None = None
+    copy_url: str = ""
 
 
 def parse(
@@ -74,16 +79,17 @@ def parse(
     now: int,
     expand_path: Callable[[str], str],
     exists: Callable[[str], bool] = os.path.exists,
+    program: str = TWOFOLD,
 ) -> CommandLine | HelpRequest | VersionRequest:
-    """`arguments` are those behind the program's name. Raises CommandLineError, AmbiguousOption, CountTooSmall."""
+    """`arguments` are those behind the `program`. Raises CommandLineError, AmbiguousOption, CountTooSmall."""
     parts = take_apart(arguments)
     if parts.occurrences and parts.occurrences[-1].option.value.ends_program:
         option = parts.occurrences[-1].option
         return VersionRequest() if option.value is Value.VERSION else HelpRequest(option.name[len("help-") :])
     converted = convert(parts.occurrences, Surroundings(now, expand_path))
-    command, words, implied = _find_command(parts.words)
+    command, words, implied = _find_command(parts.words, program)
     meaning = _read_words(command, words, converted)
-    _check_files(meaning, converted, command, implied=implied is not None, exists=exists)
+    _check_files(meaning, converted, command, program if implied else None, exists=exists)
     conditions, advice = _applicable(command.action, converted)
     return CommandLine(
         command.action,
@@ -96,13 +102,15 @@ def parse(
         converted.options,
         conditions,
         (*advice, *_warnings(converted, command.action), *([notice(implied)] if implied else [])),
+        _adapted(meaning.copy_url, converted.options) if meaning.copy_url else "",
+        meaning.copy_url,
     )
 
 
-def _find_command(words: tuple[str, ...]) -> tuple[Command, tuple[str, ...], str | None]:
+def _find_command(words: tuple[str, ...], program: str) -> tuple[Command, tuple[str, ...], str | None]:
     """The action, its words, and what to say if it was only implied."""
-    if words and words[0] in BY_NAME:
-        command, rest = BY_NAME[words[0]], words[1:]
+    if words and (command := BY_NAME.get(words[0])) in commands_of(program) and command is not None:
+        rest = words[1:]
         if len(rest) != len(command.words):
             from twofold.ui.mistakes import wrong_count
 
@@ -118,7 +126,7 @@ def _find_command(words: tuple[str, ...]) -> tuple[Command, tuple[str, ...], str
                 return BY_ACTION[Action.RESTORE], words, f"No valid action found. Will imply {implied}"
     from twofold.ui.mistakes import no_action
 
-    raise CommandLineError(no_action(words))
+    raise CommandLineError(no_action(words, program))
 
 
 def _fits(kind: Word, word: str) -> bool:
@@ -136,7 +144,7 @@ def _fits(kind: Word, word: str) -> bool:
 
 
 def _read_words(command: Command, words: tuple[str, ...], converted: Converted) -> _Words:
-    url, path = "", ""
+    url, path, copy_url = "", "", ""
     count: int | None = None
     time: int | None = None
     for kind, word in zip(command.words, words, strict=True):
@@ -145,6 +153,8 @@ def _read_words(command: Command, words: tuple[str, ...], converted: Converted) 
 
             raise CommandLineError(wrong_word(command, words, kind, fits=_fits))
         match kind:
+            case Word.TARGET_URL if url:
+                copy_url = word
             case Word.SOURCE_URL | Word.TARGET_URL:
                 url = word
             case Word.SOURCE_PATH | Word.TARGET_PATH | Word.LOCAL_PATH:
@@ -153,7 +163,7 @@ def _read_words(command: Command, words: tuple[str, ...], converted: Converted) 
                 count = _checked_count(word)
             case Word.TIME:
                 time = _checked_time(word, converted)
-    return _Words(url, path, count, time)
+    return _Words(url, path, count, time, copy_url)
 
 
 def _checked_path(kind: Word, word: str) -> str:
@@ -177,12 +187,12 @@ def _checked_time(word: str, converted: Converted) -> int:
 
 
 def _check_files(
-    meaning: _Words, converted: Converted, command: Command, *, implied: bool, exists: Callable[[str], bool]
+    meaning: _Words, converted: Converted, command: Command, implied_by: str | None, *, exists: Callable[[str], bool]
 ) -> None:
     if command.action.makes_backup and not exists(meaning.path):
         from twofold.ui.mistakes import missing_source
 
-        raise CommandLineError(missing_source(meaning.path, implied=implied))
+        raise CommandLineError(missing_source(meaning.path, implied_by))
     for condition in converted.conditions:
         if condition.rule.names_file and not exists(condition.argument):
             raise CommandLineError(f"The list {condition.argument!r} of --{condition.rule.value} does not exist")

@@ -17,10 +17,16 @@ from twofold.ui.prompt import Prompter
 ASK_DECRYPTION = "GnuPG passphrase for decryption: "
 ASK_SIGNING = "GnuPG passphrase for signing key: "
 ASK_AGAIN = "Retype passphrase for decryption to confirm: "
+# duplicity's words above are what scripts wait for; under our own name a passphrase to encrypt with is called that.
+ASK_ENCRYPTION = "GnuPG passphrase for encryption: "
+ASK_ENCRYPTION_AGAIN = "Retype passphrase for encryption to confirm: "
 
 _NOT_EQUAL = "First and second passphrases do not match!  Please try again."
 _EMPTY = "Cannot use empty passphrase with symmetric encryption!  Please try again."
-_NEVER_DECRYPTING = frozenset({Action.STATUS, Action.REMOVE_OLDER, Action.REMOVE_ALL_BUT, Action.REMOVE_INCREMENTALS})
+# What these decrypt is good to have, but they do without: nobody has to sit by.
+_NEVER_ASKING = frozenset(
+    {Action.STATUS, Action.REMOVE_OLDER, Action.REMOVE_ALL_BUT, Action.REMOVE_INCREMENTALS, Action.REPLICATE}
+)
 
 
 @value
@@ -34,6 +40,7 @@ class Situation:
     sign_key: str | None = None
     passphrase: str | None = field(default=None, repr=False)
     sign_passphrase: str | None = field(default=None, repr=False)
+    as_duplicity: bool = True
 
     @property
     def is_symmetric(self) -> bool:
@@ -64,7 +71,7 @@ def decide_decryption(situation: Situation) -> Origin:
         return Origin.PASSPHRASE
     if situation.shares_key and situation.sign_passphrase is not None:
         return Origin.SIGN_PASSPHRASE
-    if not situation.encryption or situation.use_agent or situation.action in _NEVER_DECRYPTING:
+    if not situation.encryption or situation.use_agent or situation.action in _NEVER_ASKING:
         return Origin.NOBODY
     if not situation.is_symmetric and situation.action not in (Action.RESTORE, Action.VERIFY):
         return Origin.NOBODY
@@ -158,11 +165,13 @@ class Passphrases:
 
     def _ask_with_confirmation(self, answers: _Answers) -> None:
         """What is encrypted with a mistyped passphrase is lost, so it is asked for twice, and until it is right."""
+        as_duplicity = self._situation.as_duplicity
+        ask, again = (ASK_DECRYPTION, ASK_AGAIN) if as_duplicity else (ASK_ENCRYPTION, ASK_ENCRYPTION_AGAIN)
         while True:
-            first = self._prompter.ask(ASK_DECRYPTION)
+            first = self._prompter.ask(ask)
             if self._situation.signs and not answers.has_signing:
                 self._find_signing(answers)
-            second = self._prompter.ask(ASK_AGAIN)
+            second = self._prompter.ask(again)
             if first != second:
                 self._complain(_NOT_EQUAL)
             elif not first:

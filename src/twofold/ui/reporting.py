@@ -117,6 +117,7 @@ def _bad_download(event: BadDownload) -> Message:
 
 def _of_reading(event: object) -> Message:
     """Events of restore and verify, whose modules are loaded by then; nobody else is to pay for loading them."""
+    from twofold.operations.check_plan import Damage
     from twofold.operations.verify import DataDiffers, Differs, OnlyInBackup, OnlyLocal
     from twofold.tree.shortfalls import Degraded
 
@@ -131,6 +132,10 @@ def _of_reading(event: object) -> Message:
             return files.different(event.path, event.difference)
         case DataDiffers():
             return files.other_data(event.path)
+        case Damage():
+            from twofold.ui.checked import damaged
+
+            return damaged(event)
     raise AssertionError(f"an event that nobody words: {event!r}")
 
 

@@ -16,8 +16,12 @@ from twofold.ui.statistics import BackupStatistics
 from twofold.ui.status import FileHistory, SetChanges
 
 if TYPE_CHECKING:
+    from twofold.operations.check import CheckSummary
+    from twofold.operations.check_plan import CheckPlan
     from twofold.operations.completeness import VolumeFault
     from twofold.operations.listing import ListedFiles
+    from twofold.operations.replicate import ReplicateSummary
+    from twofold.operations.replicate_plan import ReplicatePlan
 
 
 def set_json(set_id: SetId) -> dict[str, Json]:
@@ -174,3 +178,52 @@ class Differences:
 def verify_json(*, compared: int, differences: Sequence[Json], instant: int) -> dict[str, Json]:
     """What a verify found."""
     return {"compared": compared, "differences": differences, "time": time_json(instant)}
+
+
+def replicate_json(plan: ReplicatePlan, summary: ReplicateSummary, *, dry_run: bool) -> dict[str, Json]:
+    """What was copied, or would be; `waiting` are sets that build on one that could not be copied."""
+    copied = [each.backup_set.id for each in plan.sets] if dry_run else summary.copied
+    return {
+        "dry_run": dry_run,
+        "copied": [set_json(each) for each in copied],
+        "files": sum(len(each.files) for each in plan.sets) if dry_run else summary.files,
+        "bytes": plan.total_bytes if dry_run else summary.sent_bytes,
+        "present": [set_json(each.id) for each in plan.present],
+        "present_files": summary.present_files,
+        "lost": [
+            {**set_json(each.set_id), "reason": str(each.error), "waiting": [set_json(one) for one in each.waiting]}
+            for each in summary.lost
+        ],
+        "forked": [set_json(each.id) for each in plan.forked],
+        "incomplete": [set_json(each.id) for each in plan.incomplete],
+    }
+
+
+def check_json(plan: CheckPlan, summary: CheckSummary, *, foreign: Sequence[str]) -> dict[str, Json]:
+    """What a check found."""
+    return {
+        "sets": summary.sets,
+        "files": summary.files,
+        "bytes": summary.stored_bytes,
+        "entries": summary.entries,
+        "unsound_entries": summary.problems,
+        "damaged": [
+            {
+                "set": set_json(each.set_id),
+                "role": each.role.value,
+                "volume": each.volume,
+                "name": each.name or None,
+                "mismatch": each.mismatch,
+                "reason": each.reason,
+            }
+            for each in summary.damages
+        ],
+        "harmed_chains": [
+            {"start": time_json(each.start), "whole_until": time_json(each.until), "end": time_json(each.end)}
+            for each in summary.verdicts
+        ],
+        "unopened": list(summary.unopened),
+        "unfinished": [set_json(each.id) for each in plan.unfinished],
+        "leftovers": [*plan.leftovers, *summary.unlisted],
+        "foreign": list(foreign),
+    }

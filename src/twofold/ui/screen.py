@@ -72,7 +72,7 @@ class AboveScreen(OutputStream):
     """A stream on the terminal of a screen."""
 
     def __init__(self, stream: OutputStream, screen: Screen) -> None:
-        super().__init__(None, encoding=stream.encoding)
+        super().__init__(None, encoding=stream.encoding, is_terminal=stream.is_terminal)
         self._stream = stream
         self._screen = screen
 

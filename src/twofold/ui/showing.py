@@ -57,4 +57,10 @@ def progress_monitor(
 
 def work_of(action: Action) -> Work:
     """Actions without progress count as backups; nothing of theirs is ever shown."""
-    return {Action.RESTORE: Work.RESTORE, Action.VERIFY: Work.VERIFY}.get(action, Work.BACKUP)
+    works = {
+        Action.RESTORE: Work.RESTORE,
+        Action.VERIFY: Work.VERIFY,
+        Action.REPLICATE: Work.REPLICATE,
+        Action.CHECK: Work.CHECK,
+    }
+    return works.get(action, Work.BACKUP)

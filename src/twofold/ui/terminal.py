@@ -1,7 +1,7 @@
 """Writes messages for people: errors to standard error, all else to standard output (docs/cli.md section 7.1).
 
-Any file name can be written, whatever its bytes and the terminal's encoding. A reader that went away is no error: what
-it would have read is dropped, and the work goes on.
+Any file name can be written, whatever its bytes and the terminal's encoding; terminals get no control characters. A
+reader that went away is no error: what it would have read is dropped, and the work goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ from typing import BinaryIO
 from twofold.model.times import Clock
 from twofold.ui.message import Audience, Level, Message, Messages
 
+# All but tabulator and line feed, and bytes that are controls in encodings of one byte.
+_CONTROLS = {
+    code: f"\\x{code & 0xFF:02x}"
+    for code in (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0xDC80, 0xDCA0))
+}
+
 
 def encode_for(encoding: str, text: str) -> bytes:
     """Undecodable bytes of names come out as they are; what the encoding lacks is written with backslashes."""
@@ -23,12 +29,18 @@ def encode_for(encoding: str, text: str) -> bytes:
         return text.encode(encoding, "backslashreplace")
 
 
+def harmless(text: str) -> str:
+    """What a terminal would obey, such as escape sequences in names of files, is written with backslashes."""
+    return text.translate(_CONTROLS)
+
+
 class OutputStream:
     """Standard output or error as bytes; each write is one piece, whatever other threads write."""
 
-    def __init__(self, file: BinaryIO | None, *, encoding: str) -> None:
+    def __init__(self, file: BinaryIO | None, *, encoding: str, is_terminal: bool = False) -> None:
         self._file = file
         self.encoding = encoding
+        self.is_terminal = is_terminal
 
     @property
     def is_lost(self) -> bool:
@@ -91,16 +103,19 @@ class Terminal:
         text = message.text + "\n"
         if self._clock is not None:
             text = f"{_timestamp(self._clock.now())} {message.level.name:<6} {text}"
+        stream = self.errors if message.level is Level.ERROR else self.output
+        if stream.is_terminal:
+            text = harmless(text)
         if message.level is Level.ERROR:
             self.output.flush()
-            self.errors.write(text, flush=True)
-        else:
-            # Listings are a million INFO lines shown always; a flush for each would take longer than making them.
-            self.output.write(text, flush=not (message.always and message.level is Level.INFO))
+        # Listings are a million INFO lines shown always; a flush for each would take longer than making them.
+        stream.write(text, flush=not (message.always and message.level is Level.INFO))
 
     def tell_all(self, messages: Messages) -> None:
-        if self._clock is None and self.output.write_if_clean(messages.text()):
-            return
+        if self._clock is None:
+            text = messages.text()
+            if self.output.write_if_clean(harmless(text) if self.output.is_terminal else text):
+                return
         for message in messages.each():
             self.tell(message)
 
@@ -127,7 +142,8 @@ def page(text: str, terminal: Terminal, *, pager: str | None) -> None:
 def _standard(stream: object) -> OutputStream:
     """One of sys.stdout and sys.stderr, which are None when the descriptor is closed."""
     buffer = getattr(stream, "buffer", None)
-    return OutputStream(buffer, encoding=getattr(stream, "encoding", None) or "utf-8")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return OutputStream(buffer, encoding=encoding, is_terminal=buffer is not None and buffer.isatty())
 
 
 def _timestamp(now: float) -> str:

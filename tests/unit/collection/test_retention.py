@@ -113,10 +113,10 @@ def test_files_of_a_set_go_signatures_first_then_statistics_manifest_and_volumes
     )
 
 
-def test_replaced_increments_go_with_their_chain():
+def test_replaced_increments_go_before_those_of_their_chain():
     first, second = inc(NOV_14, NOV_15), inc(NOV_14, NOV_16)
     collection = collect(*map(whole, [full(NOV_14), first, second, full(DEC_4)]))
-    assert removed_ids(plan_remove_older_than(collection, NOV_24)) == [second, first, full(NOV_14)]
+    assert removed_ids(plan_remove_older_than(collection, NOV_24)) == [first, second, full(NOV_14)]
 
 
 def test_signatures_whose_sets_are_lost_go_with_their_chain():
@@ -227,3 +227,39 @@ def test_cleanup_takes_cached_signatures_that_fit_nowhere():
     (removal,) = plan_cleanup(collect(whole(full(NOV_14)), local=[[signatures(stray)]])).removals
     assert removal.remote == ()
     assert removal.local == (signatures(stray).name,)
+
+
+def test_a_set_whose_manifest_is_lost_but_kept_here_is_held_back_and_protected():
+    lost = full(DEC_4)
+    files = [volume(lost), signatures(lost)]
+    collection = collect(*map(whole, chain(NOV_14, NOV_15)), files, local=[cached(lost)])
+    assert collection.interrupted is None
+    assert collection.active is None
+    assert ids(collection.lost_manifests) == [lost]
+    plan = plan_cleanup(collection)
+    assert not plan.removals
+    assert ids(plan.held_back) == [lost]
+    assert not plan_remove_older_than(collection, DEC_6).removals
+
+
+def test_a_set_that_is_being_deleted_has_not_lost_its_manifest():
+    """Signatures go first, so that without them nothing is held back."""
+    collection = collect(whole(full(NOV_14)), [volume(full(DEC_4))], local=[cached(full(DEC_4))])
+    assert not collection.lost_manifests
+    assert removed_ids(plan_cleanup(collection)) == [full(DEC_4)]
+
+
+def test_signatures_of_a_set_that_stays_are_no_leftovers_though_those_before_are_lost():
+    first, second = chain(NOV_14, NOV_15)
+    collection = collect([volume(first), manifest(first)], whole(second))
+    assert not collection.orphaned_signatures
+    assert not plan_cleanup(collection).removals
+
+
+def test_copies_go_before_the_target_and_the_partial_manifest_goes_last():
+    torso = full(DEC_6 + 100)
+    here = [signatures(torso, partial=True), manifest(torso, partial=True), signatures(torso)]
+    plan = plan_remove_older_than(collect(*map(whole, THREE_CHAINS), [volume(torso)], local=[here]), NOV_14)
+    (removal,) = plan.removals
+    assert removal.copies == (signatures(torso).name,)
+    assert removal.unfinished == (signatures(torso, partial=True).name, manifest(torso, partial=True).name)

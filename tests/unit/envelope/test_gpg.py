@@ -116,7 +116,7 @@ class TestKeys:
 
     def test_an_unknown_recipient_is_an_error_with_gpgs_log(self, settings: MakeSettings, tmp_path: Path) -> None:
         envelope = GpgEnvelope(settings(recipients=("nobody@twofold.example",)), FixedPassphrases())
-        with pytest.raises(EnvelopeError, match=r"file\.gpg") as caught:
+        with pytest.raises(EnvelopeError, match=r"public key nobody@twofold\.example is not in the") as caught:
             seal(envelope, tmp_path / "file.gpg", cut(sample(3_000_000), 1 << 20))
         assert "nobody@twofold.example" in caught.value.log
         assert not (tmp_path / "file.gpg").exists()

@@ -19,8 +19,9 @@ from twofold.errors import EnvelopeError, Forbidden, NoSpace, StorageError, User
 from twofold.model.backup import SetKind
 from twofold.operations.backup import BackupSummary
 from twofold.pipeline.known import StateWriter
-from twofold.pipeline.set_files import ChangeList, ManifestFiles
+from twofold.pipeline.set_files import ChangeList, ManifestFiles, SignatureFiles
 from twofold.repository import archive_dir
+from twofold.storage.drivers.local import LocalStore
 from twofold.storage.store import Key, Operation, StoredFile, StoreWrapper
 from twofold.storage.testing.faulty import FaultyStore, Killed
 
@@ -219,6 +220,21 @@ def test_a_full_disk_under_the_archive_directory(
         patched.setattr(owner, method, refuse)
         assert fails(place, OSError) is FULL_DISK
     recovers(place)
+
+
+@pytest.mark.parametrize(("owner", "method"), [(SignatureFiles, "write"), (ManifestFiles, "commit")])
+def test_a_target_that_is_full_for_signatures_or_manifest_is_called_full(
+    place: Place, owner: type, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.store = store = LocalStore(str(place.folder / "target"))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{store.staging_directory()}/file")
+
+    monkeypatch.setattr(owner, method, refuse)
+    with pytest.raises(NoSpace, match="at the target for its signatures and manifest") as caught:
+        place.back_up(SetKind.FULL)
+    assert (caught.value.exit_code, caught.value.operation) == (50, "put")
 
 
 def test_a_state_file_that_cannot_be_finished_costs_only_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.programs import REPOSITORY_ROOT
 from twofold.errors import TwofoldError, UnsupportedScheme
-from twofold.storage.registry import SCHEMES, StoreSettings, open_store
+from twofold.storage.registry import SCHEMES, open_store
+from twofold.storage.settings import StoreSettings
 from twofold.storage.url import StorageUrl
 from twofold.ui.commands import COMMANDS, Scope
 from twofold.ui.documents import prose

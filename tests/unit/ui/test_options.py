@@ -4,7 +4,7 @@ import typing
 import pytest
 
 from twofold.ui.arguments import Occurrence
-from twofold.ui.commands import COMMANDS, Action
+from twofold.ui.commands import COMMANDS, Action, commands_of
 from twofold.ui.conversion import Surroundings, convert
 from twofold.ui.help import help_text, metavar_of
 from twofold.ui.option import Option, Status, Value
@@ -22,6 +22,7 @@ SAMPLES = {
     Value.WORDS: "-x -y",
     Value.INTEGER: "2",
     Value.INTEGERS: "2",
+    Value.SHARE: "5%",
     Value.CHOICE: "full",
     Value.CHARACTER: "_",
     Value.VERBOSITY: "5",
@@ -99,9 +100,18 @@ def test_options_that_are_told_off_say_what_to_do_instead():
             assert option.hidden
 
 
-def test_there_are_eleven_actions_with_thirteen_short_names():
+def test_duplicity_has_eleven_actions_with_thirteen_short_names():
     assert [command.action for command in COMMANDS] == list(Action)
-    assert sum(len(command.short_names) for command in COMMANDS) == 13
+    assert len(commands_of("duplicity")) == 11
+    assert sum(len(command.short_names) for command in commands_of("duplicity")) == 13
+
+
+@pytest.mark.parametrize("topic", ["", "all"])
+def test_the_help_of_duplicity_does_not_show_what_only_our_own_actions_have(topic: str) -> None:
+    ours, duplicitys = (help_text(topic, program=program) for program in ("twofold", "duplicity"))
+    assert "twofold check [options] target_url" in ours
+    assert "--help-check" in help_text("all", program="twofold")
+    assert not re.search(r"duplicity check|--help-check|--read-data|--sample", duplicitys)
 
 
 def test_the_short_help_shows_only_important_options():

@@ -86,7 +86,7 @@ def test_a_word_is_a_url_if_it_begins_with_a_scheme(word, expected):
 
 ACTIONS_ARE = (
     "Actions are: backup, full, incremental, restore, verify, list-current-files, collection-status, cleanup, "
-    "remove-older-than, remove-all-but-n-full, remove-all-inc-of-but-n-full"
+    "remove-older-than, remove-all-but-n-full, remove-all-inc-of-but-n-full, check, replicate"
 )
 QUOTE = "Names with blanks and patterns such as '*.txt' have to be quoted, or the shell takes them apart"
 

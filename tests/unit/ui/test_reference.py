@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.ui import reference
 from twofold.ui.commands import BY_NAME as ACTIONS
-from twofold.ui.commands import Action, Scope
+from twofold.ui.commands import COMMANDS, Action, Scope, commands_of
 from twofold.ui.environment import Environment
 from twofold.ui.option import Option, Status, Value
 from twofold.ui.option_values import KIB, MIB, Condition, MetadataSync, Options, Rule
@@ -156,8 +156,9 @@ def _scope_of(row: reference.Row) -> tuple[Scope, bool]:
 
 
 def test_each_option_is_for_the_actions_and_services_as_in_duplicity() -> None:
-    ours = {name: (BY_NAME[name].scope, bool(BY_NAME[name].only_for)) for name in ROWS}
-    assert ours == {name: _scope_of(row) for name, row in ROWS.items()}
+    ours = {name: (BY_NAME[name].scope & ~Scope.OWN, bool(BY_NAME[name].only_for)) for name in ROWS}
+    expected = {name: _scope_of(row) for name, row in ROWS.items()}
+    assert ours == {name: (scope & ~Scope.OWN, only_for) for name, (scope, only_for) in expected.items()}
 
 
 # ---- what each option means ------------------------------------------------------------------------------------------
@@ -406,7 +407,15 @@ def test_each_action_has_duplicitys_names_and_words(row: reference.ActionRow) ->
 
 def test_there_are_no_other_actions() -> None:
     rows = reference.actions()
-    assert [name for row in rows for name in (row.name, *row.short_names)] == list(ACTIONS)
+    theirs = [name for command in commands_of("duplicity") for name in command.names]
+    assert [name for row in rows for name in (row.name, *row.short_names)] == theirs
+
+
+@pytest.mark.parametrize("name", [command.action.value for command in COMMANDS if command.own])
+def test_an_action_of_our_own_is_a_source_for_who_calls_us_duplicity(name: str) -> None:
+    line = parse([name, URL], now=NOW, expand_path=str, exists=lambda _: True, program="duplicity")
+    assert isinstance(line, CommandLine)
+    assert (line.action, line.path) == (Action.BACKUP, name)
 
 
 @pytest.mark.parametrize("word", ["Full", "ful", "backu", "BACKUP", "incrementa"])

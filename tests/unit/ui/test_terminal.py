@@ -1,5 +1,6 @@
 import io
 import os
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -15,12 +16,12 @@ class FixedClock:
         return 1795322660.151
 
 
-def terminal(*, verbosity: int = 3, clock: FixedClock | None = None, encoding: str = "utf-8"):
+def terminal(
+    *, verbosity: int = 3, clock: FixedClock | None = None, encoding: str = "utf-8", is_terminal: bool = False
+):
     out, err = io.BytesIO(), io.BytesIO()
-    made = Terminal(
-        OutputStream(out, encoding=encoding), OutputStream(err, encoding=encoding), verbosity=verbosity, clock=clock
-    )
-    return made, out, err
+    streams = (OutputStream(file, encoding=encoding, is_terminal=is_terminal) for file in (out, err))
+    return Terminal(*streams, verbosity=verbosity, clock=clock), out, err
 
 
 def closed_pipe():
@@ -49,6 +50,38 @@ def test_names_are_written_whatever_their_bytes():
     made.tell(notice(os.fsdecode(b"caf\xe9 \xe2\x82\xac")))
     assert out.getvalue() == b"caf\xe9 \xe2\x82\xac\n"
     assert encode_for("ascii", "\u20ac") == b"\\u20ac"
+
+
+EVIL = os.fsdecode(b"\x1b[31m\x07\x9b2J\r caf\xc3\xa9\ttab \xe9 \xc2\x9bK")
+
+
+class Both(NamedTuple):
+    """Two messages."""
+
+    def text(self) -> str:
+        return f"{EVIL}\n{EVIL}\n"
+
+    def each(self) -> list[Message]:
+        return [notice(EVIL), notice(EVIL)]
+
+
+@pytest.mark.parametrize("clock", [None, FixedClock()])
+def test_a_terminal_gets_nothing_that_it_would_obey(clock):
+    made, out, err = terminal(is_terminal=True, clock=clock)
+    made.tell(notice(EVIL))
+    made.tell(Message(Level.ERROR, EVIL))
+    made.tell_all(Both())
+    shown = rb"\x1b[31m\x07\x9b2J\x0d" + b" caf\xc3\xa9\ttab \xe9 " + rb"\x9bK" + b"\n"
+    assert out.getvalue().count(shown) == 3
+    assert err.getvalue().endswith(shown)
+    assert not set(out.getvalue() + err.getvalue()) & {0x1B, 0x07, 0x9B, 0x0D}
+
+
+def test_what_is_no_terminal_gets_names_as_they_are():
+    made, out, _ = terminal()
+    made.tell(notice(EVIL))
+    made.tell_all(Both())
+    assert out.getvalue() == (os.fsencode(EVIL) + b"\n") * 3
 
 
 @given(st.text(), st.sampled_from(["utf-8", "ascii", "latin-1"]))

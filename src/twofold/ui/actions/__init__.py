@@ -38,6 +38,14 @@ def carry_out(run: Run) -> int:
             from twofold.ui.actions.showing import print_status
 
             return print_status(run)
+        case Action.CHECK:
+            from twofold.ui.actions.checking import check_backups
+
+            return check_backups(run)
+        case Action.REPLICATE:
+            from twofold.ui.actions.replicating import replicate_sets
+
+            return replicate_sets(run)
     return _clear_away(run)
 
 

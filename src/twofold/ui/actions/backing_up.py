@@ -9,8 +9,8 @@ from twofold import system
 from twofold.collection.chains import BackupChain
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet
-from twofold.errors import MissingVolume, UserError
-from twofold.model.backup import SetKind
+from twofold.errors import EnvelopeError, FormatError, MissingVolume, NotFound, UserError
+from twofold.model.backup import FileRole, SetKind
 from twofold.model.times import format_asctime
 from twofold.model.value import replace
 from twofold.monitor import Finished, Note
@@ -18,9 +18,11 @@ from twofold.operations.backup import BackupOptions, BackupPlan, BackupSummary, 
 from twofold.operations.completeness import find_volume_faults
 from twofold.operations.source_check import check_source
 from twofold.operations.unfinished import clear_unfinished, plan_unfinished
+from twofold.repository.manifests import load_remote_manifest
 from twofold.select.compiling import normalized_source
 from twofold.select.conditions import Mode
-from twofold.storage.url import redact
+from twofold.storage.places import local_directory
+from twofold.storage.url import StorageUrl, redact
 from twofold.tree.scan import ScanOptions, SourceTree
 from twofold.ui import files
 from twofold.ui.actions.beginning import Beginning
@@ -30,30 +32,22 @@ from twofold.ui.commands import Action
 from twofold.ui.message import Level, Message
 from twofold.ui.selection import build_selection
 from twofold.ui.statistics import BackupFacts, BackupStatistics, statistics_json, statistics_message
+from twofold.ui.version import DUPLICITY
 
 _ASKED = {Action.FULL: SetKind.FULL, Action.INCREMENTAL: SetKind.INCREMENTAL, Action.BACKUP: None}
 
 
 def back_up(run: Run, beginning: Beginning) -> int:
     """Makes a backup, or what is left to be done of it; gives the exit code."""
-    command, options = run.command, run.command.options
-    source = os.fsencode(command.path)
-    selection = build_selection(
-        command.conditions,
-        source=source,
-        mode=Mode.BACKUP,
-        null_separator=options.null_separator,
-        sink=run.sink,
-    )
-    tree = SourceTree(
-        normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
-    )
+    command, source = run.command, normalized_source(os.fsencode(run.command.path))
+    tree = _source_tree(run)
+    _check_place(run, beginning.collection)
     collection = _clear_unfinished(run, beginning.collection)
     if command.action is not Action.FULL:
         newest = collection.chains[-1] if collection.chains else None
         collection = synchronized(run, collection, newest)
     report_last_full(run, collection)
-    backup_options = _backup_options(run, normalized_source(source))
+    backup_options = _backup_options(run, source)
     plan = plan_backup(collection, asked=_asked(run, collection), options=backup_options)
     if plan.kind is SetKind.INCREMENTAL and collection.active is not None:
         plan = _checked_plan(run, plan, collection, collection.active.chain)
@@ -68,13 +62,49 @@ def back_up(run: Run, beginning: Beginning) -> int:
         run.repository,
         plan=plan,
         options=backup_options,
-        check=_check_of_continued(run, beginning, newest_set, backup_options),
+        check=_check(run, beginning, newest_set, collection=collection, options=backup_options),
         clock=run.clock,
         monitor=run.monitor,
     )
     run.monitor.report(Finished())
     _report_backup(run, plan, summary, collection)
-    return 0
+    return _exit_code(run, unread=summary.tally.errors)
+
+
+def _source_tree(run: Run) -> SourceTree:
+    """What is to be backed up, of which nothing has been looked at yet. Raises SelectionError."""
+    command, options = run.command, run.command.options
+    source = os.fsencode(command.path)
+    selection = build_selection(
+        command.conditions, source=source, mode=Mode.BACKUP, null_separator=options.null_separator, sink=run.sink
+    )
+    return SourceTree(
+        normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
+    )
+
+
+def _check_place(run: Run, collection: Collection) -> None:
+    """A local directory that held backups and is gone is rather a disk that is not mounted: none is begun beside it.
+
+    Scripts that call duplicity are warned only, when the cache is compared with the target. Raises UserError.
+    """
+    known = any(each.meaning.role is FileRole.MANIFEST and not each.meaning.partial for each in collection.local)
+    if collection.remote or not known or run.environment.program == DUPLICITY:
+        return
+    url = run.command.url.removeprefix("gio+")
+    if url.startswith("file:") and not os.path.isdir(place := local_directory(StorageUrl.parse(url))):
+        raise UserError(
+            f"There were backups in {place}, which does not exist now. Mount the disk; "
+            "or make the directory, if backups are to begin anew there"
+        )
+
+
+def _exit_code(run: Run, *, unread: int) -> int:
+    """0 as scripts that call duplicity rely on, or if all of the source could be read."""
+    if not unread or run.environment.program == DUPLICITY:
+        return 0
+    run.sink.tell(files.unread(unread, "stored as they are now"))
+    return 1
 
 
 def _asked(run: Run, collection: Collection) -> SetKind | None:
@@ -129,16 +159,37 @@ def _backup_options(run: Run, source_name: bytes) -> BackupOptions:
     )
 
 
-def _check_of_continued(
-    run: Run, beginning: Beginning, newest: BackupSet | None, options: BackupOptions
+def _check(
+    run: Run, beginning: Beginning, newest: BackupSet | None, *, collection: Collection, options: BackupOptions
 ) -> Callable[[], None] | None:
     """What is still to be checked before anything is stored. Raises SourceChanged, HostChanged."""
     if newest is None:
-        return None
+        return _check_of_passphrase(run, collection)
     _check_source(run, newest, options)
     if not _can_open_manifest(run):
         return None
     return beginning.check_of(newest)
+
+
+def _check_of_passphrase(run: Run, collection: Collection) -> Callable[[], None] | None:
+    """A full backup may begin with a new passphrase, but whoever mistyped the old one has to hear of it."""
+    asked = run.command.options
+    by_passphrase = asked.encryption and not asked.encrypt_keys and not asked.hidden_encrypt_keys
+    newest = collection.chains[-1].usable[-1] if collection.chains and collection.chains[-1].usable else None
+    if newest is None or not newest.is_encrypted or not by_passphrase or not _can_open_manifest(run):
+        return None
+
+    def warn() -> None:
+        try:
+            load_remote_manifest(run.repository, newest)
+        except (EnvelopeError, FormatError, NotFound) as error:
+            text = (
+                f"The backup of {format_asctime(newest.id.end)} cannot be opened with the passphrase of this one, and "
+                f"needs its own from now on: {error}. If that is not what you want, delete this backup and make it anew"
+            )
+            run.monitor.report(Note(text, warning=True))
+
+    return warn
 
 
 def _check_source(run: Run, newest: BackupSet, options: BackupOptions) -> None:

@@ -7,10 +7,12 @@ from twofold.collection.collection import Collection
 from twofold.collection.restore_point import restore_point
 from twofold.errors import NoBackups
 from twofold.model.backup import SetId
+from twofold.model.times import format_asctime
 from twofold.monitor import Expecting, LastFull
 from twofold.repository.sync import plan_sync, synchronize
 from twofold.ui.assemble import Run
 from twofold.ui.commands import Action
+from twofold.ui.message import warning
 from twofold.ui.option_values import MetadataSync
 
 _FOREVER = 1 << 62
@@ -53,6 +55,14 @@ def report_last_full(run: Run, collection: Collection) -> None:
 
         for message in leftover_messages(collection):
             run.sink.tell(message)
+    for lost in collection.lost_manifests:
+        copy = run.archive_dir.path_of(lost.local_manifests[0].name)
+        run.sink.tell(
+            warning(
+                f"The target has lost the manifest of the backup of {format_asctime(lost.id.end)}, which cannot be "
+                f"restored until {copy} is copied to the target. To give that backup up, delete this copy and clean up"
+            )
+        )
     if run.command.options.verbosity >= _WITH_STATUS and run.command.action is not Action.STATUS:
         from twofold.ui.actions.showing import status_report
         from twofold.ui.status import status_message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twofold.collection.chains import BackupChain
+from twofold.collection.collection import Collection
 from twofold.collection.retention import (
     ExpirePlan,
     Removal,
@@ -30,10 +31,11 @@ def clean_up(run: Run) -> int:
     plan = plan_cleanup(collection)
     names = [name for removal in plan.removals for name in (*removal.remote, *removal.local)]
     for held in plan.held_back:
-        when = format_asctime(held.id.end)
-        run.sink.tell(
-            warning(f"The set of {when} has lost its manifest, but others build on it: its volumes are left alone")
-        )
+        if not held.has_lost_manifest:  # of such a one all actions speak
+            when = format_asctime(held.id.end)
+            run.sink.tell(
+                warning(f"The set of {when} has lost its manifest, but others build on it: its volumes are left alone")
+            )
     if not names:
         run.sink.tell(notice("No extraneous files found, nothing deleted in cleanup."))
     elif not run.command.options.force:
@@ -41,7 +43,7 @@ def clean_up(run: Run) -> int:
         run.sink.tell(notice("Run duplicity again with the --force option to actually delete."))
     else:
         run.sink.tell(notice("\n".join(("Deleting these file(s) from backend:", *names))))
-        _delete(run, plan.removals)
+        _delete(run, collection, plan.removals)
     if run.answer is not None:
         from twofold.ui.results import cleanup_json
 
@@ -71,7 +73,7 @@ def expire(run: Run) -> int:
     if command.options.force:
         if plan.interrupted is not None:
             run.sink.tell(notice(f"Cleaning up previous partial backup set for {command.action.value}"))
-        _delete(run, plan.removals)
+        _delete(run, collection, plan.removals)
     if run.answer is not None:
         from twofold.ui.results import expiry_json
 
@@ -110,16 +112,13 @@ def _report_found(run: Run, chains: Sequence[BackupChain]) -> None:
 def _report_deletion(run: Run, chains: Sequence[BackupChain]) -> None:
     run.sink.tell(notice("\n".join(("Deleting backup chain(s) at time:", *_ends(chains)))))
     whole = run.command.action is not Action.REMOVE_INCREMENTALS
-    for chain in chains:
-        what = "complete" if whole else "any incremental"
-        ending = "" if whole else "rooted at "
-        run.sink.tell(notice(f"Deleting {what} signature chain {ending}{format_asctime(chain.end)}"))
-    for chain in chains:
-        what = "complete" if whole else "any incremental"
-        ending = "" if whole else "rooted at "
-        run.sink.tell(notice(f"Deleting {what} backup chain {ending}{format_asctime(chain.end)}"))
+    for files in ("signature", "backup"):
+        for chain in chains:
+            root = format_asctime(chain.sets[0].id.end)
+            what = f"complete {files} chain {format_asctime(chain.end)}" if whole else f"any incremental {files} chain"
+            run.sink.tell(notice(f"Deleting {what}" if whole else f"Deleting {what} rooted at {root}"))
 
 
-def _delete(run: Run, removals: Sequence[Removal]) -> None:
+def _delete(run: Run, collection: Collection, removals: Sequence[Removal]) -> None:
     if not run.command.options.dry_run:
-        carry_out_removals(run.repository, run.repository.collection(), removals)
+        carry_out_removals(run.repository, collection, removals)

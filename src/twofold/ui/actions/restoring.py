@@ -52,7 +52,7 @@ def restore_files(run: Run) -> int:
     )
     run.monitor.report(Finished())
     _answer_restore(run, plan, entries=summary.entries)
-    return 0
+    return 1 if summary.shortfalls and run.environment.program != DUPLICITY else 0
 
 
 def _answer_restore(run: Run, plan: RestorePlan, *, entries: int | None) -> None:
@@ -71,7 +71,7 @@ def verify_files(run: Run) -> int:
     command, options = run.command, run.command.options
     source = os.fsencode(command.path)
     if not os.path.lexists(source):
-        raise UserError(f"There is nothing to compare with at {command.path}")
+        raise UserError(f"There is nothing to compare with at {command.path}. Name the directory that was backed up")
     selection = build_selection(
         command.conditions, source=source, mode=Mode.BACKUP, null_separator=options.null_separator, sink=run.sink
     )
@@ -91,10 +91,12 @@ def verify_files(run: Run) -> int:
         instant = plan.point.instant
         run.answer.give(verify_json(compared=summary.compared, differences=differing.found, instant=instant))
     run.monitor.report(Finished())
+    if summary.unread:
+        run.sink.tell(files.unread(summary.unread, "compared"))
     run.sink.tell(files.verified(summary.compared, summary.differences))
     # Scripts that call duplicity rely on 0 from a verify that was not asked to compare contents.
     tolerant = run.environment.program == DUPLICITY and not options.compare_data
-    return 1 if summary.differences and not tolerant else 0
+    return 1 if (summary.differences or summary.unread) and not tolerant else 0
 
 
 def _planned(run: Run, within: bytes) -> RestorePlan:

@@ -70,7 +70,7 @@ def status_report(run: Run, collection: Collection, *, faults: tuple[str, ...] =
     secondary = [chain for chain in collection.chains if chain is not primary]
     return StatusReport(
         archive_dir=run.archive_dir.path,
-        secondary=tuple(map(_rows, secondary)),
+        secondary=tuple(filter(None, map(_rows, secondary))),
         primary=_rows(primary) if primary is not None else None,
         # A set that another one from the same start has replaced is in no chain either: nothing is restored from it.
         orphaned_set_count=len(collection.orphaned) + sum(len(chain.replaced) for chain in collection.chains),
@@ -79,7 +79,10 @@ def status_report(run: Run, collection: Collection, *, faults: tuple[str, ...] =
     )
 
 
-def _rows(chain: BackupChain) -> ChainRows:
-    return ChainRows(
-        tuple(SetRow(each.id.kind, each.id.end, len(each.volumes), each.is_encrypted) for each in chain.sets)
-    )
+def _rows(chain: BackupChain) -> ChainRows | None:
+    """The chain without what an interrupted backup left at its end: nobody can restore that; it is counted apart."""
+    sets = list(chain.sets)
+    while sets and not sets[-1].is_complete:
+        sets.pop()
+    rows = tuple(SetRow(each.id.kind, each.id.end, len(each.volumes), each.is_encrypted) for each in sets)
+    return ChainRows(rows) if rows else None

@@ -24,6 +24,8 @@ _SCOPES = (
     (Scope.STATUS, "collection-status"),
     (Scope.CLEANUP, "cleanup"),
     (Scope.REMOVE, "remove-*"),
+    (Scope.CHECK, "check"),
+    (Scope.REPLICATE, "replicate"),
 )
 
 

@@ -35,7 +35,7 @@ ACTIONS: dict[Action, str] = {
     Action.BACKUP: (
         "Add an incremental set to the newest chain, or begin a chain with a full one when there is none that can be "
         "continued. Files that cannot be read are named, counted as errors in the statistics, and keep their last "
-        "state."
+        "state; the exit code is 1."
     ),
     Action.FULL: "Begin a new chain with everything. Older chains stay until they are removed.",
     Action.INCREMENTAL: "Add to the newest chain, and fail when there is none.",
@@ -62,6 +62,18 @@ ACTIONS: dict[Action, str] = {
     Action.REMOVE_INCREMENTALS: (
         "Delete the incremental sets of all but the newest {count} chains; their full sets stay. Without `--force` "
         "they are only listed."
+    ),
+    Action.CHECK: (
+        "Prove that the backups at a target are whole, without the files they were made of: every manifest, signature "
+        "file and volume is there and is what was stored. With `--read-data` everything is decrypted and read as a "
+        "restore would, with `--sample` a part of the volumes is looked at, chosen at random. Damage is named and "
+        "gives exit code 21 where a hash is wrong, else 1."
+    ),
+    Action.REPLICATE: (
+        "Copy the complete backups of one target to another one, oldest first, with `--time` only those up to then. "
+        "Every file is checked and none is decrypted but, if that is possible, the manifests, which have the hashes of "
+        "the volumes. What is there already is not sent again, so the same command goes on after an interruption. A "
+        "damaged volume is named and its backup not copied; exit code 21."
     ),
 }
 
@@ -175,7 +187,7 @@ COMPATIBILITY: tuple[Block, ...] = (
     Paragraph(
         "Called by the name `duplicity`, for example through a link, the program answers as duplicity 3.2.1 where "
         "other programs look: the version line, the closing line of a backup, and exit code 0 of a `verify` without "
-        "`--compare-data`."
+        "`--compare-data` and where single files could not be read."
     ),
     Paragraph("Old options are still understood:"),
 )
