@@ -13,9 +13,9 @@ from twofold.model.value import field, value
 from twofold.storage.url import StorageUrl
 
 _ASKED_ONLY_ON_REQUEST = frozenset(
-    "sftp scp paramiko+sftp paramiko+scp lftp+sftp pexpect+sftp pexpect+scp fish lftp+fish".split()
+    ["sftp", "scp", "paramiko+sftp", "paramiko+scp", "lftp+sftp", "pexpect+sftp", "pexpect+scp", "fish", "lftp+fish"]
 )
-_NEVER_ASKED = frozenset({"rsync"})
+_NEVER_ASKED = frozenset({"rsync", "gdrive", "pydrive", "pydrive+gdocs", "gdocs"})
 _MAIL = frozenset({"imap", "imaps"})
 
 

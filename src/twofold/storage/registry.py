@@ -35,7 +35,7 @@ class Scheme(NamedTuple):
     """One service as the registry knows it.
 
     `login` tells whether a PLACE may begin with user[:password]@. `driver` is "module:class", whose `from_url` makes
-    the store. `extra` is what brings the libraries it imports, `gone` says that the service has ended and what to do.
+    the store. `extra` is what brings the libraries it imports, `gone` says that the service has ended, or that we have no way to it, and what to do.
     """
 
     name: str
@@ -67,18 +67,18 @@ _DRIVEN = (
     ),
     # s3+http stands in settings of old backupninja versions (docs/cli.md section 5.2).
     ("s3 boto3+s3 s3+http", Form.PLACE, "s3.store:S3Store", "s3"),
+    ("rclone dpbx onedrive box jottacloud", Form.PLACE, "rclone.store:RcloneStore", "rclone"),
+    ("gdrive pydrive pydrive+gdocs gdocs mega megav2 megav3 smb", Form.HOST, "rclone.store:RcloneStore", "rclone"),
 )
 """Schemes, what follows their slashes, their driver below `storage.drivers`, the extra that brings its libraries."""
 
 
 def _table() -> dict[str, Scheme]:
-    hosts = "rsync gdrive pydrive pydrive+gdocs gdocs mega megav2 megav3 imap imaps hsi"
-    places = (
-        "azure swift pca cf+http dpbx onedrive box jottacloud idrived tahoe slate rclone xorriso multi fortestsonly"
-    )
+    hosts = "rsync imap imaps"
+    places = "azure swift pca tahoe xorriso multi fortestsonly"
     rows = [Scheme(name, Form.HOST) for name in hosts.split()]
     rows += [Scheme(name, Form.PLACE) for name in places.split()]
-    rows += [Scheme(name, Form.PLACE, login=True) for name in ("b2", "mf", "sx")]
+    rows += [Scheme(name, Form.PLACE, login=True) for name in ("b2",)]
     rows += [
         Scheme(name, form, driver=f"twofold.storage.drivers.{driver}", extra=extra)
         for names, form, driver, extra in _DRIVEN
@@ -96,6 +96,29 @@ def _table() -> dict[str, Scheme]:
             Form.HOST,
             gone="Google switched off this interface; the files are in Google Drive, use gdrive://",
         ),
+        Scheme(
+            "cf+http",
+            Form.PLACE,
+            gone="its library is no longer kept up; Cloud Files speaks OpenStack Swift, use swift:// or rclone://",
+        ),
+        Scheme(
+            "hsi",
+            Form.HOST,
+            gone="the HPSS client exists only at its sites; back up to a directory and copy that there with hsi",
+        ),
+        Scheme(
+            "idrived",
+            Form.PLACE,
+            gone="it needs a program of IDrive's that is not ours to install or test; IDrive e2 is reached with s3://",
+        ),
+        Scheme(
+            "mf",
+            Form.PLACE,
+            login=True,
+            gone="no library for MediaFire is kept up and rclone does not know it; use another target",
+        ),
+        Scheme("slate", Form.PLACE, gone="there is no way to this service any more; use another target, such as s3://"),
+        Scheme("sx", Form.PLACE, login=True, gone="Skylable SX has been abandoned by its makers; use another target"),
         Scheme("u1", Form.PLACE, gone="Canonical closed Ubuntu One on 2014-06-01; use another target"),
     ]
     return {row.name: row for row in rows}

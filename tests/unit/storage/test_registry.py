@@ -61,8 +61,8 @@ def test_a_file_url_opens_the_directory(tmp_path: Path) -> None:
 
 
 def test_all_schemes_of_duplicity_are_known() -> None:
-    """59 schemes of docs/cli.md section 5.2, and two that only old settings and articles know."""
-    assert len(SCHEMES) - len({"s3+http", "u1"} & SCHEMES.keys()) == 59
+    """59 schemes of docs/cli.md section 5.2, two that only old settings and articles know, and one of ours."""
+    assert len(SCHEMES) - len({"s3+http", "u1", "smb"} & SCHEMES.keys()) == 59
     assert {name for name, scheme in SCHEMES.items() if scheme.name != name} == set()
 
 
