@@ -66,7 +66,7 @@ _twofold_suggest() {
                     COMPREPLY+=("${before}file://$folder/")
                 done < <(compgen -d -- "${folder//\\/}")
             else
-                mapfile -t COMPREPLY < <(compgen -P "$before" -W "file:// boto3+s3:// fish:// ftp:// ftpes:// ftps:// http:// https:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// ncftp+ftp:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// s3:// s3+http:// scp:// sftp:// webdav:// webdavs://" -- "$typed")
+                mapfile -t COMPREPLY < <(compgen -P "$before" -W "file:// boto3+s3:// box:// dpbx:// fish:// ftp:// ftpes:// ftps:// gdocs:// gdrive:// http:// https:// jottacloud:// lftp+fish:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// mega:// megav2:// megav3:// ncftp+ftp:// onedrive:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// pydrive:// pydrive+gdocs:// rclone:// s3:// s3+http:// scp:// sftp:// smb:// webdav:// webdavs://" -- "$typed")
             fi
             ;;
         choice:*)

@@ -93,7 +93,7 @@ function __twofold_urls
     if string match --quiet -- 'file://*' $typed
         printf 'file://%s\n' (__fish_complete_directories (string replace -- file:// '' $typed) '')
     else
-        printf '%s\n' file:// boto3+s3:// fish:// ftp:// ftpes:// ftps:// http:// https:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// ncftp+ftp:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// s3:// s3+http:// scp:// sftp:// webdav:// webdavs://
+        printf '%s\n' file:// boto3+s3:// box:// dpbx:// fish:// ftp:// ftpes:// ftps:// gdocs:// gdrive:// http:// https:// jottacloud:// lftp+fish:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// mega:// megav2:// megav3:// ncftp+ftp:// onedrive:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// pydrive:// pydrive+gdocs:// rclone:// s3:// s3+http:// scp:// sftp:// smb:// webdav:// webdavs://
     end
 end
 

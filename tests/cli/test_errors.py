@@ -115,9 +115,9 @@ def test_errors_call_the_program_as_it_was_called(plain: Scene) -> None:
             "scheme not supported in url: sfpt://host/x (did you mean sftp or swift?)",
         ),
         (
-            "mf://me:s3cret@host/x",
+            "zzzz://me:s3cret@host/x",
             "UnsupportedBackendScheme",
-            "scheme not supported in url: mf://me:*****@host/x (mf is not available in this version of twofold)",
+            "scheme not supported in url: zzzz://me:*****@host/x (--help-urls lists those that are)",
         ),
     ],
 )

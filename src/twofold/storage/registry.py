@@ -35,7 +35,8 @@ class Scheme(NamedTuple):
     """One service as the registry knows it.
 
     `login` tells whether a PLACE may begin with user[:password]@. `driver` is "module:class", whose `from_url` makes
-    the store. `extra` is what brings the libraries it imports, `gone` says that the service has ended, or that we have no way to it, and what to do.
+    the store. `extra` is what brings the libraries it imports, `gone` says that the service has ended, or that there
+    is no way to it, and what to do.
     """
 
     name: str
@@ -73,6 +74,46 @@ _DRIVEN = (
 """Schemes, what follows their slashes, their driver below `storage.drivers`, the extra that brings its libraries."""
 
 
+_GONE = (
+    Scheme(
+        "ad",
+        Form.PLACE,
+        gone="Amazon closed Amazon Drive on 2023-12-31 and nothing can be fetched from it; use another target",
+    ),
+    Scheme("cf+hubic", Form.PLACE, gone="hubiC has been shut down; use another target"),
+    Scheme(
+        "gdata+gdocs",
+        Form.HOST,
+        gone="Google switched off this interface; the files are in Google Drive, use gdrive://",
+    ),
+    Scheme(
+        "cf+http",
+        Form.PLACE,
+        gone="its library is no longer kept up; Cloud Files speaks OpenStack Swift, use swift:// or rclone://",
+    ),
+    Scheme(
+        "hsi",
+        Form.HOST,
+        gone="the HPSS client exists only at its sites; back up to a directory and copy that there with hsi",
+    ),
+    Scheme(
+        "idrived",
+        Form.PLACE,
+        gone="it needs a program of IDrive's that is not ours to install or test; IDrive e2 is reached with s3://",
+    ),
+    Scheme(
+        "mf",
+        Form.PLACE,
+        login=True,
+        gone="no library for MediaFire is kept up and rclone does not know it; use another target",
+    ),
+    Scheme("slate", Form.PLACE, gone="there is no way to this service any more; use another target, such as s3://"),
+    Scheme("sx", Form.PLACE, login=True, gone="Skylable SX has been abandoned by its makers; use another target"),
+    Scheme("u1", Form.PLACE, gone="Canonical closed Ubuntu One on 2014-06-01; use another target"),
+)
+"""Those to which no way leads any more, or none that we could build."""
+
+
 def _table() -> dict[str, Scheme]:
     hosts = "rsync imap imaps"
     places = "azure swift pca tahoe xorriso multi fortestsonly"
@@ -84,43 +125,7 @@ def _table() -> dict[str, Scheme]:
         for names, form, driver, extra in _DRIVEN
         for name in names.split()
     ]
-    rows += [
-        Scheme(
-            "ad",
-            Form.PLACE,
-            gone="Amazon closed Amazon Drive on 2023-12-31 and nothing can be fetched from it; use another target",
-        ),
-        Scheme("cf+hubic", Form.PLACE, gone="hubiC has been shut down; use another target"),
-        Scheme(
-            "gdata+gdocs",
-            Form.HOST,
-            gone="Google switched off this interface; the files are in Google Drive, use gdrive://",
-        ),
-        Scheme(
-            "cf+http",
-            Form.PLACE,
-            gone="its library is no longer kept up; Cloud Files speaks OpenStack Swift, use swift:// or rclone://",
-        ),
-        Scheme(
-            "hsi",
-            Form.HOST,
-            gone="the HPSS client exists only at its sites; back up to a directory and copy that there with hsi",
-        ),
-        Scheme(
-            "idrived",
-            Form.PLACE,
-            gone="it needs a program of IDrive's that is not ours to install or test; IDrive e2 is reached with s3://",
-        ),
-        Scheme(
-            "mf",
-            Form.PLACE,
-            login=True,
-            gone="no library for MediaFire is kept up and rclone does not know it; use another target",
-        ),
-        Scheme("slate", Form.PLACE, gone="there is no way to this service any more; use another target, such as s3://"),
-        Scheme("sx", Form.PLACE, login=True, gone="Skylable SX has been abandoned by its makers; use another target"),
-        Scheme("u1", Form.PLACE, gone="Canonical closed Ubuntu One on 2014-06-01; use another target"),
-    ]
+    rows += _GONE
     return {row.name: row for row in rows}
 
 

@@ -106,6 +106,13 @@ def test_a_gone_service_says_since_when_and_what_now() -> None:
     assert isinstance(caught.value, StorageError)
 
 
+@pytest.mark.parametrize("name", ["cf+http", "hsi", "idrived", "mf", "slate", "sx"])
+def test_schemes_that_lead_nowhere_say_what_to_use_instead(name: str) -> None:
+    with pytest.raises(GoneService, match=r"use |reached with|back up to") as caught:
+        open_store(StorageUrl.parse(f"{name}://host/x"), settings=SETTINGS)
+    assert str(caught.value).startswith(f"{name}:// cannot be used: ")
+
+
 @pytest.mark.parametrize(
     ("extra", "remedy"), [("s3", r"pip install 'twofold\[s3\]'"), ("", "reinstall the package it belongs to")]
 )
