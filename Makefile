@@ -82,9 +82,11 @@ $(STAMPS)/kernel.stamp: $(STAMPS)/venv.stamp $(KERNEL_SOURCES)
 	touch $@
 
 # The reference that archives are exchanged with, in an environment of its own: nothing of it is imported.
-$(DUPLICITY)/complete.stamp: $(STAMPS)/packages.stamp
+$(DUPLICITY)/complete.stamp: Makefile $(STAMPS)/packages.stamp
 	"$$(scripts/find_python.sh)" -m venv --clear $(DUPLICITY)
 	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps duplicity==$(DUPLICITY_VERSION) fasteners
+	# Its way to SFTP servers.
+	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install 'paramiko>=3.5'
 	$(DUPLICITY)/bin/duplicity --version
 	touch $@
 
