@@ -265,6 +265,70 @@ def test_a_damaged_copy_is_mended(chains: Scene) -> None:
     assert contents(copy_of(chains)) == contents(chains.target)
 
 
+def test_a_cut_source_does_not_spoil_a_good_copy(symmetric: Scene) -> None:
+    symmetric.back_up()
+    replicate(symmetric)
+    before = contents(copy_of(symmetric))
+    volume = symmetric.target / f"{FULL}.vol1.difftar.gpg"
+    os.truncate(volume, 1000)
+    keyless = symmetric.with_only({"GNUPGHOME": symmetric.variables["GNUPGHOME"]})
+    words = ("replicate", keyless.url, url_of_copy(keyless), "--archive-dir", str(keyless.folder / "elsewhere"))
+    done = keyless.run_bare(*words, *keyless.settings, expect=1)
+    named = f"{volume.name} has 1000 bytes at the source and {len(before[volume.name])} at the target"
+    assert f"The full backup of {NOON_TEXT} is in doubt: {named}" in done.stdout
+    assert lines_of(done.stdout)[-1].endswith("1 there already, 0 not copied, 1 in doubt.")
+    assert done.stderr.startswith("Not all is as it should be at the source or at the target")
+    assert contents(copy_of(symmetric)) == before
+    # With the passphrase the source is known to be the damaged one.
+    assert f"Hash mismatch for: {volume.name}" in replicate(symmetric, expect=21).stderr
+    assert contents(copy_of(symmetric)) == before
+
+
+def test_cut_signatures_are_mended_from_the_side_that_is_whole(symmetric: Scene) -> None:
+    symmetric.back_up()
+    replicate(symmetric)
+    before = contents(copy_of(symmetric))
+    name = "duplicity-full-signatures.20260101T120000Z.sigtar.gpg"
+    os.truncate(copy_of(symmetric) / name, 200)
+    replicate(symmetric)
+    assert contents(copy_of(symmetric)) == before
+    os.truncate(symmetric.target / name, 200)
+    document = json.loads(replicate(symmetric, "--json", expect=1).stdout)
+    (doubt,) = document["result"]["doubts"]
+    assert (doubt["kind"], doubt["time"]) == ("full", "2026-01-01T12:00:00Z")
+    assert doubt["reason"].startswith(f"{name} has 200 bytes at the source")
+    assert contents(copy_of(symmetric)) == before
+
+
+def test_sets_that_are_left_out_for_good_are_counted(plain_chains: Scene) -> None:
+    (plain_chains.target / f"{FULL}.manifest").unlink()
+    done = replicate(plain_chains, expect=1)
+    assert f"The full backup of {NOON_TEXT} is not copied: the source has lost its manifest" in done.stdout
+    assert f"backup of {NEXT_DAY_TEXT} is not copied: the source has lost a backup that it builds on" in done.stdout
+    assert lines_of(done.stdout)[-1].endswith("0 there already, 2 not copied.")
+    assert done.stderr == "2 backup set(s) have not been copied; they have been named\n"
+
+
+def test_an_unfinished_last_set_is_left_out_without_an_error(plain_chains: Scene) -> None:
+    (plain_chains.target / f"{SECOND_FULL}.manifest").unlink()
+    elsewhere = ("--archive-dir", str(plain_chains.folder / "elsewhere"), *plain_chains.settings)
+    done = plain_chains.run_bare("replicate", plain_chains.url, url_of_copy(plain_chains), *elsewhere)
+    assert "is not complete at the source, so it is not copied" in done.stdout
+
+
+def test_a_chain_with_another_passphrase_is_refused_with_the_remedy_and_copied_unread(symmetric: Scene) -> None:
+    symmetric.back_up()
+    symmetric.at(NOON + DAY).with_variables(PASSPHRASE="another").back_up(action="full")
+    elsewhere = ("--archive-dir", str(symmetric.folder / "elsewhere"), *symmetric.settings)
+    words = ("replicate", symmetric.url, url_of_copy(symmetric), *elsewhere)
+    done = symmetric.run_bare(*words, expect=31)
+    assert "If it has another passphrase, give that one, or copy it unread: without PASSPHRASE" in done.stdout
+    symmetric.with_only({"GNUPGHOME": symmetric.variables["GNUPGHOME"]}).run_bare(*words)
+    assert contents(copy_of(symmetric)) == contents(symmetric.target)
+    # Now that it is there, that it cannot be read is no error any more.
+    assert "0 backup set(s) copied (0 file(s), 0 bytes), 2 there already" in symmetric.run_bare(*words).stdout
+
+
 def test_another_archive_is_refused_with_both_names(plain_chains: Scene) -> None:
     scene = plain_chains
     (scene.source / "big").write_bytes(b"of another archive")
@@ -303,7 +367,8 @@ def test_the_answer_for_programs(plain_chains: Scene) -> None:
     assert (document["action"], document["exit_code"], document["error"]["name"]) == ("replicate", 21, "BadVolume")
     result = document["result"]
     assert list(result) == [
-        *("dry_run", "copied", "files", "bytes", "present", "present_files", "lost", "forked", "incomplete")
+        *("dry_run", "copied", "files", "bytes", "present", "present_files", "lost", "forked", "incomplete"),
+        *("broken", "doubts"),
     ]
     assert result["copied"] == [
         {"kind": "full", "time": "2026-01-01T12:00:00Z"},
@@ -335,6 +400,14 @@ def test_both_words_have_to_be_urls_and_different_ones(plain: Scene) -> None:
     assert "The place of the backup has to be a URL" in plain.run("replicate", "here", plain.url, expect=23).stderr
     assert "replicate takes source_url target_url" in plain.run("replicate", plain.url, expect=23).stderr
     assert "Source and target are the same" in plain.run("replicate", plain.url, plain.url, expect=23).stderr
+
+
+def test_one_directory_in_other_words_is_the_same(plain: Scene) -> None:
+    plain.back_up()
+    (plain.folder / "link").symlink_to(plain.target)
+    for word in (f"{plain.folder}/./target", f"{plain.folder}/link", f"{plain.folder}/t%61rget", f"//{plain.target}"):
+        done = plain.run("replicate", plain.url, f"file://{word}", expect=23)
+        assert done.stderr.startswith("Source and target are the same: ")
 
 
 def test_a_password_is_never_shown(plain: Scene) -> None:

@@ -16,12 +16,15 @@ from twofold.errors import CorruptStream
 
 
 class Tag(IntEnum):
-    """The kinds of packets met inside an encrypted file."""
+    """The kinds of packets that an encrypted file is, and is made of inside."""
 
     SIGNATURE = 2
     ONE_PASS_SIGNATURE = 4
     COMPRESSED = 8
+    ENCRYPTED = 9
     LITERAL = 11
+    ENCRYPTED_WITH_MDC = 18
+    ENCRYPTED_WITH_TAG = 20
 
 
 COMPRESSED_HEADER: Final = b"\xa3\x01"

@@ -18,6 +18,7 @@ from twofold.monitor import Advance, Expecting, Monitor, Underway, VolumeRead
 from twofold.operations.check_data import DataCheck
 from twofold.operations.check_metadata import Findings, check_metadata
 from twofold.operations.check_plan import (
+    WHOLE_PPM,
     ChainVerdict,
     Chance,
     CheckedVolume,
@@ -143,7 +144,7 @@ class _Checker:
             self._compare(chosen)
             return
         data = DataCheck(self._repository, temp_dir=self._options.temp_dir, total=len(chosen), monitor=self._monitor)
-        if self._options.sample_ppm is not None:
+        if self._options.sample_ppm not in (None, WHOLE_PPM):
             data.read_volumes(chosen)
             read = list(chosen)
         else:
@@ -151,6 +152,7 @@ class _Checker:
             read = [volume for volume in chosen if volume.backup_set.id in sets]
             self._compare([volume for volume in chosen if volume.backup_set.id not in sets])
         self._entries = data.entries
+        self._take(data.damages)
         for lost in data.lost:
             name = lost.error.name if isinstance(lost.error, BadVolume) else ""
             mismatch = isinstance(lost.error, BadVolume)

@@ -1,33 +1,39 @@
 """Reads backups as a restore does and writes nothing: every state of every file that a chain can give is made once.
 
 What was stored whole, and what each difference makes of it, is compared with its content record where there is one;
-what the volumes hold is compared with what the signature files tell.
+what the volumes hold is compared with what the signature files and manifests tell (check_agreement.py), and every
+content with its block signature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from twofold.collection.sets import BackupSet
 from twofold.concurrency import Crew
 from twofold.errors import CorruptStream, FormatError
-from twofold.format import sigtar
 from twofold.format.difftar import Action
-from twofold.format.sigtar import SigMember, read_members
-from twofold.format.tar_reader import TarReader
-from twofold.format.volume_reader import Run
-from twofold.model.entry import Entry
-from twofold.model.relpath import order_key
+from twofold.model.backup import SetId
 from twofold.monitor import Advance, Monitor, Problem, Underway, VolumeRead
+from twofold.operations.check_agreement import (
+    Agreement,
+    GivingUp,
+    Word,
+    compared,
+    manifest_damages,
+    overseen,
+    signed_members,
+    wrongly_signed,
+)
 from twofold.operations.check_metadata import Metadata
-from twofold.operations.check_plan import CheckedVolume
+from twofold.operations.check_plan import CheckedVolume, Damage, set_text
 from twofold.pipeline.chain_reading import ChainReader, ReadingPlan
 from twofold.pipeline.differences import BLOCK
 from twofold.pipeline.fetch import LostOfSet, NeededVolume, VolumeFetcher
 from twofold.pipeline.merge import CheckedRun, FileHistory, Stretch, history_of, merge_sets
 from twofold.pipeline.rebuild import rebuild
-from twofold.pipeline.replay import Feed, LostVolume, OpenVolume, SetReader
+from twofold.pipeline.replay import OpenVolume, SetReader
 from twofold.pipeline.versions import DataLost, Doubt, Lost, Version
 from twofold.repository.repository import Repository
 
@@ -44,23 +50,16 @@ class DataCheck:
         self._monitor = _Overall(monitor, total)
         self.entries = 0
         self.lost: list[LostOfSet] = []
+        self.damages: list[Damage] = []
+        self._words: dict[bytes, list[Word]] = {}
 
     def read_chain(self, sets: Sequence[tuple[Metadata, Sequence[NeededVolume]]]) -> None:
         """All of a chain. What is not sound is reported."""
         plan = ReadingPlan(tuple((metadata.backup_set, tuple(needed)) for metadata, needed in sets), b"")
-        agreements = {
-            metadata.backup_set.id: Agreement(
-                _members(self._repository, metadata),
-                self._monitor,
-                ours=metadata.manifest is not None and metadata.manifest.format_version is not None,
-            )
-            for metadata, _ in sets
-            if metadata.signatures_sound
-        }
+        agreements = {metadata.backup_set.id: self._agreement(metadata) for metadata, _ in sets}
 
         def reader_of(backup_set: BackupSet) -> Callable[..., SetReader]:
-            agreement = agreements.get(backup_set.id)
-            return SetReader if agreement is None else _overseen(agreement)
+            return overseen(agreements[backup_set.id], self._words)
 
         with Crew(monitor=self._monitor) as crew:
             reader = ChainReader(plan, self._repository, crew, monitor=self._monitor, reader_of=reader_of)
@@ -75,7 +74,13 @@ class DataCheck:
                 for agreement in agreements.values():
                     agreement.close()
         self.lost += reader.lost
+        self.damages += manifest_damages((metadata, agreements[metadata.backup_set.id]) for metadata, _ in sets)
         self._monitor.next_part(reader_total=plan.total)
+
+    def _agreement(self, metadata: Metadata) -> Agreement:
+        members = signed_members(self._repository, metadata) if metadata.signatures_sound else None
+        ours = metadata.manifest is not None and metadata.manifest.format_version is not None
+        return Agreement(members, self._monitor, set_id=metadata.backup_set.id, ours=ours)
 
     def read_volumes(self, volumes: Iterable[CheckedVolume]) -> None:
         """Each volume for itself: what begins or ends in another one is read, but not compared."""
@@ -87,25 +92,30 @@ class DataCheck:
         with Crew(monitor=self._monitor) as crew:
             fetcher = VolumeFetcher(self._repository, crew, total=total, monitor=self._monitor)
             self._monitor.report(Underway(lambda: Advance(fetcher.read_bytes)))
-            for feed in fetcher.feeds(sets):
+            for (backup_set, _), feed in zip(sets, fetcher.feeds(sets), strict=True):
                 for opened in feed:
                     if isinstance(opened, OpenVolume):
-                        self._read_alone(opened)
+                        self._read_alone(opened, backup_set.id)
         self.lost += fetcher.lost
 
-    def _read_alone(self, volume: OpenVolume) -> None:
-        reader = SetReader([volume], within=b"", members_between=lambda low, high: None, monitor=self._monitor)
+    def _read_alone(self, volume: OpenVolume, set_id: SetId) -> None:
+        alone = GivingUp(self._monitor, Agreement(None, self._monitor, set_id=set_id, ours=False))
+        reader = SetReader([volume], within=b"", members_between=lambda low, high: None, monitor=alone)
         try:
             for stretch in merge_sets([reader]):
-                if isinstance(stretch, CheckedRun) or _stands_alone(stretch):
+                if isinstance(stretch, CheckedRun):
+                    self._words[stretch.run.path(0)] = [Word(set_id, None)] * len(stretch.run)
+                    self._take(stretch)
+                elif _stands_alone(stretch):
+                    self._words[stretch.path] = [Word(set_id, None)]
                     self._take(stretch)
                 else:
                     self.entries += 1
-                    self._drain(stretch)
+                    self._drain(stretch, set_id)
         finally:
             reader.close()
 
-    def _drain(self, history: FileHistory) -> None:
+    def _drain(self, history: FileHistory, set_id: SetId) -> None:
         try:
             for version in history.versions:
                 while isinstance(version, Version) and version.read(BLOCK):
@@ -113,21 +123,40 @@ class DataCheck:
         except DataLost:
             pass  # the rest stands in a volume that was not chosen; a damaged tar has been reported
         except _UNSOUND as error:
-            self._report(history.path, str(error))
+            self._report(history.path, str(error), set_id)
 
     def _take(self, stretch: Stretch) -> None:
         if isinstance(stretch, CheckedRun):
-            self.entries += len(stretch.run)
-            for at in sorted(stretch.damaged):
-                self._rebuild(history_of(stretch.run, at))
+            self._take_run(stretch)
             return
         self.entries += 1
+        words = self._words.pop(stretch.path)
+        told = [version for version in stretch.versions if not isinstance(version, Doubt)]
+        said = {id(version): word for version, word in zip(told, words, strict=True)}
         for history in states(stretch):
-            self._rebuild(history)
+            self._rebuild(history, said)
 
-    def _rebuild(self, history: FileHistory) -> None:
+    def _take_run(self, checked: CheckedRun) -> None:
+        run = checked.run
+        self.entries += len(run)
+        words = self._words.pop(run.path(0))
+        for at in sorted(checked.damaged):
+            history = history_of(run, at)
+            self._rebuild(history, {id(history.versions[0]): words[at]})
+        for at, reason in wrongly_signed(run, words).items():
+            if at not in checked.damaged:
+                self._report(run.path(at), reason, words[at].set_id)
+
+    def _rebuild(self, history: FileHistory, said: Mapping[int, Word]) -> None:
+        right = set()
+
+        def witness(version: Version, blocks: Iterable[bytes]) -> Iterator[bytes]:
+            signed = said[id(version)].signed
+            yield from blocks if signed is None else compared(signed, blocks)
+            right.add(id(version))
+
         try:
-            rebuilt = rebuild(history, temp_dir=self._temp_dir, every_step=True)
+            rebuilt = rebuild(history, temp_dir=self._temp_dir, witness=witness)
             if rebuilt is None or rebuilt.content is None:
                 return
             try:
@@ -136,10 +165,12 @@ class DataCheck:
             finally:
                 rebuilt.content.close()
         except _UNSOUND as error:
-            self._report(history.path, str(error))
+            told = [id(version) for version in history.versions if id(version) in said]
+            at_fault = next((each for each in told if each not in right), told[-1])
+            self._report(history.path, str(error), said[at_fault].set_id)
 
-    def _report(self, path: bytes, reason: str) -> None:
-        self._monitor.report(Problem(path, reason, "restore"))
+    def _report(self, path: bytes, reason: str, set_id: SetId) -> None:
+        self._monitor.report(Problem(path, f"{reason} ({set_text(set_id)})", "restore"))
 
 
 def states(history: FileHistory) -> Iterator[FileHistory]:
@@ -190,159 +221,3 @@ class _Overall:
     def _advance(self) -> Advance:
         ask = self._ask
         return Advance(self._bytes_before + (ask().done_bytes if ask is not None else 0))
-
-
-# ---- volumes and signatures ------------------------------------------------------------------------------------------
-
-
-class Agreement:
-    """Compares what the volumes of one set say, path by path, with its signature file; both are read once, in order.
-
-    Of sets by duplicity only names and kinds are compared, and its volumes may hold more: after it resumed a set, they
-    do (docs/format.md section 10.4). When something of the set could not be read, nothing more is compared.
-    """
-
-    def __init__(self, members: Generator[SigMember, None, None], monitor: Monitor, *, ours: bool) -> None:
-        self._members = members
-        self._monitor = monitor
-        self._ours = ours
-        self._begun = False
-        self._next: SigMember | None = None
-        self._broken = False
-
-    def give_up(self) -> None:
-        """Something of the set is lost, which has been told."""
-        self._broken = True
-
-    def see(self, path: bytes, entry: Entry, *, deleted: bool) -> None:
-        """What a volume holds next, all of it having been read."""
-        key = order_key(path)
-        self._pass_over(key)
-        member = self._next
-        if self._broken:
-            return
-        if member is None or order_key(member.path) > key:
-            if self._ours:
-                self._report(path, "it is in a volume, but not in the signatures of its backup")
-            return
-        self._advance()
-        if (member.action is sigtar.Action.DELETED) != deleted or not self._same(member.entry, entry, deleted):
-            self._report(path, "the signatures of its backup tell something else of it than the volume")
-
-    def see_run(self, run: Run) -> None:
-        for at, path in enumerate(run.paths):
-            self.see(path, run.entry(at), deleted=False)
-
-    def finish(self) -> None:
-        """The volumes have no more."""
-        self._pass_over(None)
-
-    def close(self) -> None:
-        """Gives the signature file back."""
-        self._members.close()
-
-    def _same(self, known: Entry, entry: Entry, deleted: bool) -> bool:
-        if deleted:
-            return True
-        if not self._ours:
-            return known.kind is entry.kind
-        first, second = known.content, entry.content
-        if first is not None and second is not None and any(second.digest) and first != second:
-            return False
-        return known[:7] == entry[:7] and known.target == entry.target and known.device == entry.device
-
-    def _pass_over(self, key: bytes | None) -> None:
-        """Reports what the signatures have before `key`."""
-        if not self._begun:
-            self._begun = True
-            self._advance()
-        while not self._broken and self._next is not None and (key is None or order_key(self._next.path) < key):
-            self._report(self._next.path, "the signatures of its backup tell of it, but no volume holds it")
-            self._advance()
-
-    def _advance(self) -> None:
-        self._next = next(self._members, None)
-
-    def _report(self, path: bytes, reason: str) -> None:
-        self._monitor.report(Problem(path, reason, "restore"))
-
-
-def _members(repository: Repository, metadata: Metadata) -> Generator[SigMember, None, None]:
-    """What the signature file of a set tells, from the copy here if that has been found equal.
-
-    A path that stands there twice comes once (COMPAT: duplicity <= 0.6: the root).
-    """
-    copy = metadata.copy
-    if copy is None:
-        opened = repository.open_file(metadata.backup_set.signatures[0])
-    else:
-        opened = repository.envelope_for(copy.meaning.wrapping).open(repository.archive_dir.path_of(copy.name))
-    try:
-        last: bytes | None = None
-        for member in read_members(TarReader(opened)):
-            if member.path != last:
-                yield member
-            last = member.path
-    finally:
-        opened.close()
-
-
-def _overseen(agreement: Agreement) -> Callable[..., SetReader]:
-    """Makes a reader that tells an agreement what it reads."""
-
-    class Overseen(SetReader):
-        """Has read all of a path when it is done with it: only then is the content record of a large file known."""
-
-        _taken: Version | None = None
-
-        def __init__(
-            self,
-            feed: Feed,
-            *,
-            within: bytes,
-            members_between: Callable[[bytes, bytes], Iterable[SigMember] | None],
-            monitor: Monitor,
-        ) -> None:
-            watching = _GivingUp(monitor, agreement)
-            super().__init__(
-                _watched(feed, agreement), within=within, members_between=members_between, monitor=watching
-            )
-
-        def take(self) -> Version | Lost:
-            taken = super().take()
-            self._taken = taken if isinstance(taken, Version) else None
-            return taken
-
-        def take_run(self, until: bytes | None) -> Run | None:
-            run = super().take_run(until)
-            if run is not None:
-                agreement.see_run(run)
-            return run
-
-        def finish(self) -> None:
-            super().finish()
-            taken, self._taken = self._taken, None
-            if taken is not None:
-                agreement.see(taken.path, taken.entry, deleted=taken.action is Action.DELETED)
-
-    return Overseen
-
-
-def _watched(feed: Feed, agreement: Agreement) -> Iterator[OpenVolume | LostVolume]:
-    for volume in feed:
-        if isinstance(volume, LostVolume):
-            agreement.give_up()
-        yield volume
-
-
-class _GivingUp:
-    """Takes note when a reader has told of something that it could not read."""
-
-    def __init__(self, monitor: Monitor, agreement: Agreement) -> None:
-        self._monitor = monitor
-        self._agreement = agreement
-
-    def report(self, event: object) -> None:
-        if isinstance(event, Problem):
-            self._agreement.give_up()
-        self._monitor.report(event)

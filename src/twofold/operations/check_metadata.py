@@ -7,6 +7,7 @@ Nothing here or there is changed.
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -26,12 +27,12 @@ from twofold.errors import (
 )
 from twofold.format.manifest import Manifest
 from twofold.format.sigtar import read_members
-from twofold.format.tar_reader import TarReader
+from twofold.format.tar_reader import ByteSource, TarReader
 from twofold.model.backup import FileRole, Wrapping
 from twofold.model.relpath import order_key
 from twofold.monitor import Monitor, Note
-from twofold.operations.check_plan import Damage
-from twofold.repository.manifests import load_cached_manifest, load_remote_manifest
+from twofold.operations.check_plan import Damage, fault_of_ranges
+from twofold.repository.manifests import read_manifest
 from twofold.repository.repository import Repository
 
 _AT_ONCE: Final = 2
@@ -67,13 +68,15 @@ class Findings(NamedTuple):
 class _Examined(NamedTuple):
     """One file: what is wrong with it, or why it could not be decrypted.
 
-    Of signatures, `last_key` is that of the last path, and `copy` the file here that is the same.
+    Of a manifest, `digest` is that of its bytes; of signatures, `last_key` is that of the last path, None if there is
+    none, and `copy` the file here that is the same.
     """
 
     backup_set: BackupSet
     file: FoundFile
     manifest: Manifest | None = None
-    last_key: bytes = b""
+    digest: bytes = b""
+    last_key: bytes | None = None
     copy: FoundFile | None = None
     reason: str | None = None
     refusal: EnvelopeError | None = None
@@ -105,6 +108,8 @@ def check_metadata(
     for backup_set in sets:
         of_set = [each for each in examined if each.backup_set is backup_set]
         metadata, more = _combined(repository, backup_set, of_set, monitor)
+        if metadata.manifest is None:
+            _require_manifest(of_set)
         found.append(metadata)
         damages += more
     unopened = tuple(each.file.name for each in examined if isinstance(each.refusal, KeyMissing))
@@ -123,8 +128,14 @@ def _require_keys(examined: Sequence[_Examined], *, demands_keys: bool) -> None:
     if wrong and len(refusals) == len(encrypted):
         raise wrong[0]
     for each in examined:
-        lacking = each.file.meaning.role is FileRole.MANIFEST and not each.backup_set.local_manifests
-        if isinstance(each.refusal, KeyMissing) and (demands_keys or lacking):
+        if isinstance(each.refusal, KeyMissing) and demands_keys:
+            raise each.refusal
+
+
+def _require_manifest(of_set: Sequence[_Examined]) -> None:
+    """Where there is no key for the manifest, and no copy here that can be read, nothing of the set can be checked."""
+    for each in of_set:
+        if each.file.meaning.role is FileRole.MANIFEST and isinstance(each.refusal, KeyMissing):
             raise each.refusal
 
 
@@ -135,27 +146,50 @@ def _combined(
     remote = next((each for each in of_set if each.file.meaning.role is FileRole.MANIFEST), None)
     signatures = next((each for each in of_set if each.file.meaning.role is FileRole.SIGNATURES), None)
     there = remote.manifest if remote is not None else None
-    here = _copy_of_manifest(repository, backup_set, monitor)
-    if remote is not None and None not in (here, there) and here != there:
-        damages.append(_damage(remote, _DIFFERS.format(backup_set.local_manifests[0].name)))
+    here, digest = _copy_of_manifest(repository, backup_set, monitor)
+    if remote is not None and there is not None:
+        faults = [_DIFFERS.format(backup_set.local_manifests[0].name)] if digest not in (b"", remote.digest) else []
+        damages += [_damage(remote, reason) for reason in faults]
+        damages += [_damage(remote, reason, costs_files=False) for reason in fault_of_ranges(there)]
     manifest = here or there
-    if signatures is not None and manifest is not None and signatures.last_key:
-        ours = manifest.format_version is not None and manifest.volumes
-        if ours and signatures.last_key < order_key(manifest.volumes[-1].last.path):
-            signatures = signatures._replace(reason="its end is missing")
-            damages.append(_damage(signatures, signatures.reason or ""))
+    if signatures is not None and signatures.reason is None and signatures.refusal is None:
+        reason = _disagreement(backup_set, [each for each in (here, there) if each is not None], signatures.last_key)
+        if reason is not None:
+            signatures = signatures._replace(reason=reason)
+            damages.append(_damage(signatures, reason))
     sound = signatures is not None and signatures.reason is None and signatures.refusal is None
     opened = tuple(each.file for each in of_set if each.refusal is None and each.reason is None)
     copy = signatures.copy if signatures is not None else None
     return Metadata(backup_set, manifest, there if there != manifest else None, sound, copy, opened), damages
 
 
-def _copy_of_manifest(repository: Repository, backup_set: BackupSet, monitor: Monitor) -> Manifest | None:
-    try:
-        return load_cached_manifest(repository, backup_set)
-    except (CorruptManifest, OSError) as error:
-        _tell_of_copy(backup_set.local_manifests[0].name, error, monitor)
+def _disagreement(backup_set: BackupSet, manifests: Sequence[Manifest], last_key: bytes | None) -> str | None:
+    """Why a signature file cannot be that of the manifest, by the last paths of both."""
+    last = [each.volumes[-1].last.path for each in manifests if each.volumes]
+    keys = [order_key(path) for path in last]
+    if not last or last_key in keys:
         return None
+    if last_key is None:
+        # A backup that found nothing to do has a volume, but maybe nothing in it (docs/format.md section 4.6).
+        is_empty = not backup_set.is_full and any(len(each.volumes) == 1 for each in manifests) and not any(last)
+        return None if is_empty else "there is nothing in it"
+    names = [(path or b".").decode(errors="backslashreplace") for path in (last_key.replace(b"\0", b"/"), last[0])]
+    if last_key < min(keys):
+        return f"its end is missing: it ends with {names[0]}, and the manifest with {names[1]}"
+    return f"it ends with {names[0]}, and the manifest with {names[1]}: one of the two is damaged or of another backup"
+
+
+def _copy_of_manifest(repository: Repository, backup_set: BackupSet, monitor: Monitor) -> tuple[Manifest | None, bytes]:
+    """The manifest as it stands here, and the hash of its bytes; none if there is none that can be used."""
+    for file in backup_set.local_manifests[:1]:
+        path = repository.archive_dir.path_of(file.name)
+        try:
+            with open(path, "rb") as cached:
+                source = _Hashed(cached)
+                return read_manifest(source, path, backup_set), source.digest()
+        except (CorruptManifest, OSError) as error:
+            _tell_of_copy(file.name, error, monitor)
+    return None, b""
 
 
 def _tell_of_copy(name: str, error: Exception, monitor: Monitor) -> None:
@@ -163,15 +197,16 @@ def _tell_of_copy(name: str, error: Exception, monitor: Monitor) -> None:
     monitor.report(Note(text, warning=True))
 
 
-def _damage(each: _Examined, reason: str) -> Damage:
+def _damage(each: _Examined, reason: str, *, costs_files: bool = True) -> Damage:
     role = each.file.meaning.role
-    return Damage(each.backup_set.id, role, each.file.name, reason, costs_files=role is FileRole.MANIFEST)
+    costs_files = costs_files and role is FileRole.MANIFEST
+    return Damage(each.backup_set.id, role, each.file.name, reason, costs_files=costs_files)
 
 
 def _examine(repository: Repository, backup_set: BackupSet, file: FoundFile) -> _Examined:
     try:
         if file.meaning.role is FileRole.MANIFEST:
-            return _Examined(backup_set, file, load_remote_manifest(repository, backup_set))
+            return _examine_manifest(repository, backup_set, file)
         return _examine_signatures(repository, backup_set, file)
     except WrongSigner:
         raise
@@ -185,17 +220,29 @@ def _examine(repository: Repository, backup_set: BackupSet, file: FoundFile) -> 
         return _Examined(backup_set, file, reason=f"it cannot be read: {error.strerror}")
 
 
+def _examine_manifest(repository: Repository, backup_set: BackupSet, file: FoundFile) -> _Examined:
+    opened = repository.open_file(file, to_its_end=True)
+    try:
+        source = _Hashed(opened)
+        return _Examined(backup_set, file, read_manifest(source, file.name, backup_set), source.digest())
+    finally:
+        opened.close()
+
+
 def _examine_signatures(repository: Repository, backup_set: BackupSet, file: FoundFile) -> _Examined:
     """Reads a signature file to its end, beside the copy here if there is one."""
-    opened = repository.open_file(file)
+    opened = repository.open_file(file, to_its_end=True)
     try:
         beside = _Beside(opened, _open_copy(repository, backup_set), repository.monitor)
         try:
-            last_key = b""
+            last_key: bytes | None = None
             for member in read_members(TarReader(beside)):
                 if member.fault is not None:
                     return _Examined(backup_set, file, reason=f"an entry in it {member.fault}")
-                last_key = max(last_key, order_key(member.path))
+                key = order_key(member.path)
+                if last_key is not None and key <= last_key and member.path:  # COMPAT: duplicity <= 0.6: the root twice
+                    return _Examined(backup_set, file, reason="an entry in it stands twice or in the wrong place")
+                last_key = key
             while beside.read(_PIECE):
                 pass
             differs = beside.differs()
@@ -218,6 +265,23 @@ def _open_copy(repository: Repository, backup_set: BackupSet) -> tuple[FoundFile
     except (EnvelopeError, OSError) as error:
         _tell_of_copy(copy.name, error, repository.monitor)
         return None
+
+
+class _Hashed:
+    """Hands a stream on while its bytes are hashed."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._hash = hashlib.blake2b(digest_size=32)
+
+    def read(self, size: int, /) -> bytes:
+        data = self._source.read(size)
+        self._hash.update(data)
+        return data
+
+    def digest(self) -> bytes:
+        """Of what has been read."""
+        return self._hash.digest()
 
 
 class _Beside:

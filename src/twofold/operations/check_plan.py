@@ -7,19 +7,25 @@ nothing. A set whose manifest is gone though it once was complete is damage; one
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol, TypeVar
 
 from twofold.collection.collection import Collection
 from twofold.collection.restore_point import restore_point
 from twofold.collection.retention import plan_cleanup
-from twofold.collection.sets import BackupSet
+from twofold.collection.sets import BackupSet, order_in_time
 from twofold.format.manifest import Manifest, VolumeRecord
-from twofold.model.backup import FileRole, SetId
+from twofold.model.backup import FileRole, SetId, SetKind
+from twofold.model.relpath import order_key
+from twofold.model.times import format_asctime
 from twofold.model.value import value
 from twofold.pipeline.fetch import NeededVolume
 
 _FOREVER = 1 << 62
-_WHOLE_PPM = 1_000_000
+_NEVER = -_FOREVER
+WHOLE_PPM = 1_000_000
+"""All of it."""
+_KINDS = {SetKind.FULL: "full", SetKind.INCREMENTAL: "incremental"}
 T = TypeVar("T")
 
 
@@ -53,12 +59,16 @@ class CheckedChain:
 
 @value
 class CheckPlan:
-    """`leftovers` are names that belong to no set which counts; `unfinished` are sets whose runs did not end."""
+    """`leftovers` are names that belong to no set which counts; `unfinished` are sets whose runs did not end.
+
+    `stray` are signature files of sets of which nothing else is left.
+    """
 
     chains: tuple[CheckedChain, ...]
     damages: tuple[Damage, ...]
     leftovers: tuple[str, ...] = ()
     unfinished: tuple[BackupSet, ...] = ()
+    stray: tuple[str, ...] = ()
 
     @property
     def sets(self) -> tuple[BackupSet, ...]:
@@ -67,9 +77,6 @@ class CheckPlan:
 
 def plan_check(collection: Collection, *, instant: int | None) -> CheckPlan:
     """All chains, or with an `instant` what a restore of that moment needs. Raises NoBackups where there is nothing."""
-    if instant is not None:
-        sets = restore_point(collection, instant).sets
-        return CheckPlan((CheckedChain(sets),), tuple(_without_signatures(sets)))
     chains = []
     damages: list[Damage] = []
     unfinished = []
@@ -82,19 +89,82 @@ def plan_check(collection: Collection, *, instant: int | None) -> CheckPlan:
         damages += map(_lost_manifest, lost)
         unfinished += [each for each in lacking if each not in lost]
     damages += [_lost_full(each) for each in collection.orphaned if each.is_complete]
+    damages += _gone(collection, {damage.set_id for damage in damages})
+    if instant is not None:
+        return _plan_of_instant(collection, instant, damages)
+    told = {damage.set_id for damage in damages}
+    unfinished = [each for each in unfinished if each.id not in told]
     damages += _without_signatures(backup_set for chain in chains for backup_set in chain.sets)
     _require_something(collection, damages)
-    told = {damage.set_id for damage in damages} | {each.id for each in unfinished}
+    told |= {damage.set_id for damage in damages} | {each.id for each in unfinished}
     leftovers = tuple(
         name for removal in plan_cleanup(collection).removals if removal.set_id not in told for name in removal.remote
     )
-    return CheckPlan(tuple(chains), tuple(damages), leftovers, tuple(unfinished))
+    stray = (name for set_id, name in _stray_signatures(collection) if set_id not in told)
+    lone = tuple(name for name in stray if name not in leftovers)
+    return CheckPlan(tuple(chains), tuple(damages), leftovers, tuple(unfinished), lone)
+
+
+def _plan_of_instant(collection: Collection, instant: int, damages: Sequence[Damage]) -> CheckPlan:
+    """Of the damages those that give that moment an older state than it had."""
+    sets = restore_point(collection, instant).sets
+    newer = [damage for damage in damages if sets[-1].id.end < damage.set_id.end <= instant]
+    return CheckPlan((CheckedChain(sets),), (*newer, *_without_signatures(sets)))
 
 
 def _require_something(collection: Collection, damages: Sequence[Damage]) -> None:
     """Where there is nothing, not even something that is damaged, the target is the wrong one, or empty."""
-    if not damages and not any(chain.usable for chain in collection.chains):
+    if not (damages and collection.sets) and not any(chain.usable for chain in collection.chains):
         restore_point(collection, _FOREVER)
+
+
+def _gone(collection: Collection, told: AbstractSet[SetId]) -> Iterable[Damage]:
+    """Sets that are known here as complete and are not at the target, though nothing that is there explains it.
+
+    Explained are sets that are older than all there is, as chains that have expired are, those that another one has
+    replaced, and those that are unfinished by what is noted here.
+    """
+    at_target = {each.id for each in collection.sets if each.is_complete}
+    excused = told | at_target | {each.id for each in collection.sets if each.unfinished is not None}
+    copies = {
+        file.meaning.set_id: file.name
+        for file in collection.local
+        if file.meaning.role is FileRole.MANIFEST and not file.meaning.partial
+    }
+    living = _in_living_chains(at_target, copies)
+    newest = max((each.end for each in at_target), default=_NEVER)
+    for set_id in sorted(copies.keys() - excused, key=order_in_time):
+        replaced = any(set_id.start is not None and set_id.start == each.start for each in at_target)
+        if not replaced and (set_id.end > newest or set_id in living):
+            left = [file.name for file in collection.remote if file.meaning.set_id == set_id]
+            yield Damage(set_id, FileRole.MANIFEST, "", _text_of_gone(copies[set_id], left))
+
+
+def _in_living_chains(at_target: AbstractSet[SetId], copies: Iterable[SetId]) -> set[SetId]:
+    """Increments that lead back to a full backup at the target."""
+    living = {each for each in at_target if each.start is None}
+    ends = {each.end for each in living}
+    for each in sorted({*at_target, *copies}, key=order_in_time):
+        if each.start is not None and each.start in ends:
+            living.add(each)
+            ends.add(each.end)
+    return living
+
+
+def _text_of_gone(copy: str, left: Sequence[str]) -> str:
+    there = f"of its files only {len(left)} are left there, such as {left[0]}" if left else "as are all of its files"
+    return (
+        f"it is missing at the target, {there}, though this backup is known here as complete, by {copy}. "
+        "Unless another machine has removed it on purpose, the target has lost it"
+    )
+
+
+def _stray_signatures(collection: Collection) -> Iterable[tuple[SetId, str]]:
+    """Signatures at the target of sets of which nothing else is there."""
+    sets = {each.id for each in collection.sets}
+    for file in collection.remote:
+        if file.meaning.role is FileRole.SIGNATURES and file.meaning.set_id not in sets:
+            yield file.meaning.set_id, file.name
 
 
 def _is_built_on(one: BackupSet, sets: tuple[BackupSet, ...]) -> bool:
@@ -165,6 +235,20 @@ def plan_volumes(backup_set: BackupSet, manifest: Manifest, other: Manifest | No
     return VolumePlan(tuple(volumes), tuple(damages), tuple(unlisted))
 
 
+def fault_of_ranges(manifest: Manifest) -> tuple[str, ...]:
+    """Why the ranges of its volumes cannot be right, if so: they follow each other.
+
+    But an empty last volume of duplicity's begins with the root again (docs/format.md section 4.6).
+    """
+    before = b""
+    for record in manifest.volumes:
+        first, last = order_key(record.first.path), order_key(record.last.path)
+        if (first and not before <= first <= last) or last < before:
+            return (f"the paths of volume {record.number} in it do not follow those before them",)
+        before = last
+    return ()
+
+
 def _size(record: VolumeRecord | None) -> tuple[int | None, ...]:
     return () if record is None else (record.size,)
 
@@ -172,6 +256,11 @@ def _size(record: VolumeRecord | None) -> tuple[int | None, ...]:
 def damaged_volume(set_id: SetId, record: VolumeRecord, name: str, reason: str, *, mismatch: bool = False) -> Damage:
     """A volume that is missing, or whose bytes are not those on record; `name` is empty where there is none."""
     return Damage(set_id, FileRole.VOLUME, name, reason, volume=record.number, mismatch=mismatch)
+
+
+def set_text(set_id: SetId) -> str:
+    """A set as people are told of it."""
+    return f"the {_KINDS[set_id.kind]} backup of {format_asctime(set_id.end)}"
 
 
 class Chance(Protocol):
@@ -187,7 +276,7 @@ def sampled(volumes: Sequence[T], share_ppm: int | None, chance: Chance) -> tupl
     """
     if share_ppm is None:
         return tuple(volumes)
-    count = -(-len(volumes) * share_ppm // _WHOLE_PPM)
+    count = -(-len(volumes) * share_ppm // WHOLE_PPM)
     return tuple(volumes[at] for at in sorted(chance.sample(range(len(volumes)), count)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
 from twofold import system
@@ -19,6 +19,7 @@ from twofold.format.manifest import VolumeRecord
 from twofold.model.value import value
 from twofold.monitor import BadDownload, Monitor
 from twofold.repository.repository import file_digest
+from twofold.storage import unfinished
 from twofold.storage.store import ByteCounter, CanOpenInPlace, DigestName, Key, Store, StoredFile, ability
 
 _BY_STORES: Final = {DigestName.SHA256: "SHA256", DigestName.SHA1: "SHA1", DigestName.MD5: "MD5"}
@@ -64,12 +65,19 @@ def at(side: str) -> Iterator[None]:
 
 
 class Scratch:
-    """A folder for files on their way, which vanishes with the crew."""
+    """A folder for files on their way, which vanishes with the crew; those of killed processes are removed first."""
 
     def __init__(self, temp_dir: str, crew: Crew) -> None:
-        self._folder = system.scratch_name(temp_dir)
-        os.mkdir(self._folder, 0o700)
-        crew.afterwards(self._remove)
+        with suppress(OSError):  # it may be one that cannot be listed
+            unfinished.sweep(temp_dir, owner=os.geteuid())
+        staging = unfinished.Staging.make(temp_dir)
+        if staging is not None:
+            self._folder = staging.path
+            crew.afterwards(staging.remove)
+        else:  # there are no locks
+            self._folder = system.scratch_name(temp_dir)
+            os.mkdir(self._folder, 0o700)
+            crew.afterwards(self._remove)
 
     def fetch(self, store: Store, file: FoundFile, side: str) -> tuple[str, bool]:
         """A local path with the stored bytes, and whether it is a copy to be removed. Raises what stores raise."""
@@ -96,16 +104,21 @@ class Target:
         self._listed = listed
         self._scratch = scratch
 
-    def may_have(self, file: FoundFile) -> bool:
-        """Whether there is a file of that name and size."""
+    def size_of(self, file: FoundFile) -> int | None:
+        """Of the file of that name; None where there is none."""
         listed = self._listed.get(file.name)
-        return listed is not None and listed.size == file.size
+        return None if listed is None else listed.size
+
+    def fetch(self, file: FoundFile) -> tuple[str, bool]:
+        """As Scratch does it."""
+        return self._scratch.fetch(self._store, file, "target")
 
     def has(self, file: FoundFile, wanted: Hash) -> bool:
         """Whether there is that file with that content, by a hash of the store's own or by reading it."""
-        if not self.may_have(file):
+        listed = self._listed.get(file.name)
+        if listed is None or listed.size != file.size:
             return False
-        told = _told(self._listed[file.name], wanted)
+        told = _told(listed, wanted)
         return self._reads(file, wanted) if told is None else told
 
     def put(self, ready: ReadyFile, counter: ByteCounter) -> int:
@@ -122,7 +135,7 @@ class Target:
 
     def _reads(self, file: FoundFile, wanted: Hash) -> bool:
         try:
-            path, temporary = self._scratch.fetch(self._store, file, "target")
+            path, temporary = self.fetch(file)
         except NotFound:
             return False
         try:
@@ -172,24 +185,41 @@ class Source:
         raise BadVolume(f"Hash mismatch for: {candidates[-1].name}", name=candidates[-1].name)
 
     def unrecorded(self, file: FoundFile, target: Target) -> ReadyFile | PresentFile:
-        """A file whose hash is not on record."""
+        """A file whose hash is not on record, of a set that does not count at the target: pieces there may be torn."""
         path, temporary = self.fetch(file)
         return self.fetched(file, path, target, temporary=temporary)
 
     def fetched(self, file: FoundFile, path: str, target: Target, *, temporary: bool) -> ReadyFile | PresentFile:
-        """The same of one that has been fetched already."""
-        found = Hash("SHA256", self._digest(path, "SHA256"))
-        if not target.has(file, found):
-            return ReadyFile(file, path, temporary, found, recorded=False)
+        """The same of one that has been fetched already. Raises LostFile where the target's is surely not torn."""
+        size = os.path.getsize(path)
+        if not size:
+            raise LostFile(f"At the source: {file.name} is empty")
+        if (target.size_of(file) or 0) > size:
+            raise LostFile(differing(file, size, target))
+        ready = self.ready(file, path, temporary=temporary)
+        if not target.has(file, ready.hash):
+            return ready
         if temporary:
             os.unlink(path)
         return PresentFile(file)
+
+    def ready(self, file: FoundFile, path: str, *, temporary: bool) -> ReadyFile:
+        """One that has been fetched, to be sent whatever the target has."""
+        return ReadyFile(file, path, temporary, Hash("SHA256", self._digest(path, "SHA256")), recorded=False)
 
     def _digest(self, path: str, algorithm: str) -> str:
         try:
             return file_digest(path, algorithm)
         except PermissionError as error:
             raise LostFile(f"At the source: cannot read {path}: {error.strerror}") from error
+
+
+def differing(file: FoundFile, size: int | None, target: Target) -> str:
+    """What is said of a file that is not replaced, since nothing proves which of the two is damaged."""
+    return (
+        f"{file.name} has {size} bytes at the source and {target.size_of(file)} at the target, where it is left as it "
+        "is: one of the two is damaged. Delete that one and copy again, from the side that is whole"
+    )
 
 
 def same_content(source: tuple[Store, FoundFile], target: tuple[Store, FoundFile], scratch: Scratch) -> bool:

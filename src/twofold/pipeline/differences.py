@@ -8,7 +8,7 @@ in between have to be checked, the basis is stored and one difference after the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from twofold import rsync, system
@@ -23,11 +23,12 @@ _UNLIMITED: Final = (1 << 63) - 1
 
 
 class _Delta(NamedTuple):
-    """Where a delta lies in the scratch file, and what is on record of its result."""
+    """Where a delta lies in the scratch file, what is on record of its result, and what it was read from."""
 
     begin: int
     end: int
     record: ContentRecord | None
+    version: Version
 
 
 class Differences:
@@ -52,17 +53,24 @@ class Differences:
             block = read_some(version, BLOCK)
         record = final(version.entry.content)
         self._composition.finish_delta(record.size if record is not None else _UNLIMITED)
-        self._deltas.append(_Delta(begin, end, record))
+        self._deltas.append(_Delta(begin, end, record, version))
 
-    def applied(self, basis: Iterable[bytes], *, check_steps: bool) -> Iterator[bytes]:
+    def applied(
+        self,
+        basis: Iterable[bytes],
+        *,
+        check_steps: bool,
+        witness: Callable[[Version, Iterable[bytes]], Iterable[bytes]] | None = None,
+    ) -> Iterator[bytes]:
         """The result, block by block; it is compared with its record by whoever takes it.
 
-        `check_steps` says that the states before it are compared with theirs. All of the basis is read.
+        `check_steps` says that the states before it are compared with theirs; a `witness` (rebuild.py) sees them
+        between basis and result. All of the basis is read.
         """
-        has_steps = check_steps and any(delta.record is not None for delta in self._deltas[:-1])
+        has_steps = check_steps and any(witness or delta.record is not None for delta in self._deltas[:-1])
         if self._composition.fits and not has_steps:
             return self._composed(basis)
-        return self._one_by_one(basis, self._deltas, check_steps=check_steps)
+        return self._one_by_one(basis, check_steps=check_steps, witness=witness)
 
     def close(self) -> None:
         """Gives the scratch file back."""
@@ -79,16 +87,24 @@ class Differences:
                 yield made
         composition.finish()
 
-    def _one_by_one(self, basis: Iterable[bytes], deltas: Sequence[_Delta], *, check_steps: bool) -> Iterator[bytes]:
+    def _one_by_one(
+        self,
+        basis: Iterable[bytes],
+        *,
+        check_steps: bool,
+        witness: Callable[[Version, Iterable[bytes]], Iterable[bytes]] | None,
+    ) -> Iterator[bytes]:
         state = system.scratch_file(self._temp_dir)
         try:
             for block in basis:
                 write_all(state, block)
-            for delta in deltas:
+            for delta in self._deltas:
                 before, state = state, self._patched(state, delta)
                 os.close(before)
-                if check_steps and delta is not deltas[-1]:
+                if check_steps and delta is not self._deltas[-1]:
                     check_written(state, delta.record)
+                    for _ in witness(delta.version, blocks_of(state)) if witness is not None else ():
+                        pass
             yield from blocks_of(state)
         finally:
             os.close(state)

@@ -8,8 +8,8 @@ it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
 
 from twofold import rsync, system
 from twofold.errors import CorruptDelta
@@ -21,6 +21,9 @@ from twofold.pipeline.recorded import CorruptContent, RunningCheck, check_whole,
 from twofold.pipeline.versions import Doubt, Lost, Version, read_some, read_up_to
 
 IN_MEMORY: Final = 1 << 20
+
+Witness: TypeAlias = Callable[[Version, Iterable[bytes]], Iterator[bytes]]
+"""Hands on what the content of a file was at a version, block by block; raises FormatError where it knows better."""
 
 
 class Content:
@@ -36,11 +39,11 @@ class Content:
         "_delta",
         "_differences",
         "_doubtful",
-        "_every_step",
         "_first",
         "_newest",
         "_spooled",
         "_temp_dir",
+        "_witness",
     )
 
     def __init__(
@@ -50,18 +53,18 @@ class Content:
         *,
         temp_dir: str,
         doubtful: bool = False,
-        every_step: bool = False,
+        witness: Witness | None = None,
     ) -> None:
         """`doubtful` demands a content record: the differences may not belong to what they are applied to.
 
-        With `every_step` what stood there between the differences is compared with its records, too.
+        With a `witness` what stood there between the differences is compared, too, and it sees every state.
         """
         self._base = base
         self._differences = differences
         self._newest = differences[-1] if differences else base
         self._temp_dir = temp_dir
         self._doubtful = doubtful
-        self._every_step = every_step
+        self._witness = witness
         self._applied = 0  # how many differences have been, in memory
         self._first: bytes | None = None  # what they have made, or the beginning of a large base
         self._delta: bytes | None = None  # the beginning of the next difference, if it has been read
@@ -84,9 +87,9 @@ class Content:
         elif self._spooled >= 0:
             yield from blocks_of(self._spooled)
         elif self._differences:
-            yield from self._with_differences()
+            yield from self._witnessed(self._newest, self._with_differences())
         else:
-            yield from self._base_blocks(self._base.entry.content)
+            yield from self._witnessed(self._base, self._base_blocks(self._base.entry.content))
 
     def write_to(self, descriptor: int) -> None:
         """Writes all of it to a file at its current position."""
@@ -132,11 +135,16 @@ class Content:
     def _check_small(self, state: bytes, version: Version) -> None:
         if (version is self._newest or self._checks_steps) and not version.checked:
             check_whole(state, version.entry.content)
+        for _ in self._witnessed(version, (state,)):
+            pass
+
+    def _witnessed(self, version: Version, blocks: Iterable[bytes]) -> Iterable[bytes]:
+        return blocks if self._witness is None else self._witness(version, blocks)
 
     @property
     def _checks_steps(self) -> bool:
         """Without a record of the result, as when duplicity has continued the chain, those before it must do."""
-        return self._every_step or self._newest.entry.content is None
+        return self._witness is not None or self._newest.entry.content is None
 
     def _with_differences(self) -> Iterator[bytes]:
         differences = Differences(self._temp_dir)
@@ -150,8 +158,10 @@ class Content:
                 basis: Iterable[bytes] = (self._first or b"",)
             else:
                 basis = self._base_blocks(self._base.entry.content if self._checks_steps else None)
+                if len(self._first or b"") > IN_MEMORY:  # else it has been seen
+                    basis = self._witnessed(self._base, basis)
             with RunningCheck(record) as check:
-                for block in differences.applied(basis, check_steps=self._checks_steps):
+                for block in differences.applied(basis, check_steps=self._checks_steps, witness=self._witness):
                     check.update(block)
                     yield block
                 check.finish(record)
@@ -186,8 +196,8 @@ class Rebuilt:
         return self.newest.entry
 
 
-def rebuild(history: FileHistory, *, temp_dir: str, every_step: bool = False) -> Rebuilt | None:
-    """The newest state of a path; None when it does not exist then. `every_step` as for `Content`.
+def rebuild(history: FileHistory, *, temp_dir: str, witness: Witness | None = None) -> Rebuilt | None:
+    """The newest state of a path; None when it does not exist then. `witness` as for `Content`.
 
     Raises CorruptContent and CorruptDelta where the archive does not give it. Nothing of a content has been read then.
     """
@@ -195,12 +205,12 @@ def rebuild(history: FileHistory, *, temp_dir: str, every_step: bool = False) ->
     if len(versions) == 1:
         (only,) = versions
         if isinstance(only, Version) and only.action is Action.SNAPSHOT:
-            content = Content(only, [], temp_dir=temp_dir) if only.entry.kind is Kind.REGULAR else None
+            content = Content(only, [], temp_dir=temp_dir, witness=witness) if only.entry.kind is Kind.REGULAR else None
             return Rebuilt(path, only, content)
-    return _rebuild_from_several(history, temp_dir, every_step)
+    return _rebuild_from_several(history, temp_dir, witness)
 
 
-def _rebuild_from_several(history: FileHistory, temp_dir: str, every_step: bool) -> Rebuilt | None:
+def _rebuild_from_several(history: FileHistory, temp_dir: str, witness: Witness | None) -> Rebuilt | None:
     """Finds the newest whole copy and the differences after it."""
     base: Version | Lost | None = None
     differences: list[Version] = []
@@ -224,7 +234,7 @@ def _rebuild_from_several(history: FileHistory, temp_dir: str, every_step: bool)
             raise CorruptDelta("There is a difference to something that is not a regular file")
         return Rebuilt(history.path, base, None)
     newest = differences[-1] if differences else base
-    content = Content(base, differences, temp_dir=temp_dir, doubtful=doubtful, every_step=every_step)
+    content = Content(base, differences, temp_dir=temp_dir, doubtful=doubtful, witness=witness)
     return Rebuilt(history.path, newest, content)
 
 

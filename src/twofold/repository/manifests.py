@@ -33,7 +33,7 @@ def load_manifest(repository: Repository, backup_set: BackupSet) -> Manifest:
         path = repository.archive_dir.path_of(file.name)
         try:
             with open(path, "rb") as cached:
-                return _read(cached, path, backup_set)
+                return read_manifest(cached, path, backup_set)
         except (CorruptManifest, OSError) as error:
             if not backup_set.manifests:
                 raise
@@ -47,7 +47,7 @@ def load_cached_manifest(repository: Repository, backup_set: BackupSet) -> Manif
     for file in backup_set.local_manifests:
         path = repository.archive_dir.path_of(file.name)
         with open(path, "rb") as cached:
-            return _read(cached, path, backup_set)
+            return read_manifest(cached, path, backup_set)
     return None
 
 
@@ -65,7 +65,7 @@ def read_fetched_manifest(repository: Repository, backup_set: BackupSet, path: s
 
 def _read_opened(opened: Opened, backup_set: BackupSet) -> Manifest:
     try:
-        return _read(opened, backup_set.manifests[0].name, backup_set)
+        return read_manifest(opened, backup_set.manifests[0].name, backup_set)
     finally:
         opened.close()
 
@@ -73,10 +73,11 @@ def _read_opened(opened: Opened, backup_set: BackupSet) -> Manifest:
 def check_manifest(path: str, name: str) -> None:
     """Raises CorruptManifest, with the name, when a local file is not a manifest."""
     with open(path, "rb") as file:
-        _read(file, name, None)
+        read_manifest(file, name, None)
 
 
-def _read(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
+def read_manifest(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
+    """Reads a manifest to its end; it must list the volumes at the target, if the set is given. CorruptManifest."""
     try:
         content, has_list = _without_changes(_pieces(source))
         manifest = parse_manifest(content)

@@ -16,6 +16,7 @@ from twofold import system
 from twofold.collection.collection import Collection, build_collection
 from twofold.collection.sets import FoundFile, find_files
 from twofold.concurrency import spawn
+from twofold.envelope.ending import check_ending
 from twofold.envelope.protocol import Envelope, Inside, Opened
 from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError, UserError, WrongSigner
 from twofold.format.manifest import VolumeRecord
@@ -140,10 +141,15 @@ class Repository:
         for file in files:
             self.store.delete(Key(file.meaning.role, file.name))
 
-    def open_file(self, file: FoundFile) -> Opened:
-        """Fetches and opens a file that has no hash on record: a manifest or signatures. Raises NotFound and others."""
+    def open_file(self, file: FoundFile, *, to_its_end: bool = False) -> Opened:
+        """Fetches and opens a file that has no hash on record: a manifest or signatures. Raises NotFound and others.
+
+        With `to_its_end` nothing may follow what it is wrapped in, which else counts for nothing: CorruptStream.
+        """
         path, temporary = self._fetch(file)
         try:
+            if to_its_end:
+                check_ending(path, file.meaning.wrapping, name=file.name)
             return self.open_fetched(file, path)
         except OSError as error:
             if temporary or error.filename != path:

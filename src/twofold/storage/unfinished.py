@@ -93,15 +93,18 @@ class Staging:
             os.close(self._lock)
 
 
-def sweep(directory: str) -> None:
-    """Removes what dead processes left unfinished in `directory`.
+def sweep(directory: str, *, owner: int | None = None) -> None:
+    """Removes what dead processes left unfinished in `directory`: that of one `owner` alone, if it is given.
 
-    This is housekeeping: what resists is left alone, for a backup must not fail by it.
+    It has to be where everybody may write, for there an entry of somebody else may turn into a link while it is looked
+    at. This is housekeeping: what resists is left alone, for a backup must not fail by it.
     """
     with os.scandir(directory) as entries:
         unfinished = [entry for entry in entries if entry.name.startswith(PREFIX)]
     for entry in unfinished:
         try:
+            if owner is not None and entry.stat(follow_symlinks=False).st_uid != owner:
+                continue
             if entry.name.startswith(PART_PREFIX) and entry.is_file(follow_symlinks=False):
                 _sweep_part(entry.path)
             elif entry.name.startswith(STAGING_PREFIX) and entry.is_dir(follow_symlinks=False):

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from twofold.errors import BadVolume
-from twofold.model.backup import FileRole, SetId, SetKind
+from twofold.model.backup import FileRole
 from twofold.model.times import format_asctime
 from twofold.operations.check import CheckSummary
-from twofold.operations.check_plan import ChainVerdict, CheckPlan, Damage
+from twofold.operations.check_plan import ChainVerdict, CheckPlan, Damage, set_text
 from twofold.ui.machine_log import quote_path
 from twofold.ui.message import Level, Message, notice, warning
 from twofold.ui.text import format_size
 
 _LEFTOVERS_CODE: Final = 6
 _MOST_NAMES: Final = 10
-_KINDS = {SetKind.FULL: "full", SetKind.INCREMENTAL: "incremental"}
+_ONLY_PATHS = "All of it can be restored, but single paths of it may not be found"
 _COSTS = {
     FileRole.VOLUME: "What it holds is lost from this backup and from those that build on it",
     FileRole.MANIFEST: "Without it neither this backup nor those that build on it can be restored",
@@ -28,7 +28,8 @@ def damaged(damage: Damage) -> Message:
     """One damaged file: which one, what is wrong, what it costs."""
     part = f"Volume {damage.volume}" if damage.volume is not None else f"The {_part(damage.role)}"
     name = f" ({damage.name})" if damage.name and damage.name not in damage.reason else ""
-    text = f"{part} of {_set_text(damage.set_id)}{name} is damaged: {damage.reason}. {_COSTS[damage.role]}"
+    costs = _ONLY_PATHS if damage.role is FileRole.MANIFEST and not damage.costs_files else _COSTS[damage.role]
+    text = f"{part} of {set_text(damage.set_id)}{name} is damaged: {damage.reason}. {costs}"
     code = BadVolume.exit_code if damage.mismatch else 1
     return Message(Level.ERROR, text, code=code, extra=quote_path(damage.name) if damage.name else "")
 
@@ -37,19 +38,18 @@ def _part(role: FileRole) -> str:
     return "signature file" if role is FileRole.SIGNATURES else role.value
 
 
-def _set_text(set_id: SetId) -> str:
-    return f"the {_KINDS[set_id.kind]} backup of {format_asctime(set_id.end)}"
-
-
 def leftovers(plan: CheckPlan, foreign: Sequence[str]) -> Iterator[Message]:
     """What belongs to no backup, which is no damage."""
     for backup_set in plan.unfinished:
-        text = f"T{_set_text(backup_set.id)[1:]} is not finished: it is being made, or was interrupted"
+        text = f"T{set_text(backup_set.id)[1:]} is not finished: it is being made, or was interrupted"
         yield warning(f"{text}. The next backup, or the action cleanup, clears it away")
     if plan.leftovers:
         names = "\n".join(plan.leftovers)
         text = f"Files at the target that belong to no backup:\n{names}\nThe action cleanup deletes them"
         yield Message(Level.WARNING, text, code=_LEFTOVERS_CODE)
+    if plan.stray:
+        names = _some(plan.stray)
+        yield warning(f"Signature files at the target of backups that are gone: {names}. The next backup is a full one")
     if foreign:
         yield notice(f"Files at the target that are no part of these backups: {_some(foreign)}")
 

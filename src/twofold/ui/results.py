@@ -188,14 +188,16 @@ def replicate_json(plan: ReplicatePlan, summary: ReplicateSummary, *, dry_run: b
         "copied": [set_json(each) for each in copied],
         "files": sum(len(each.files) for each in plan.sets) if dry_run else summary.files,
         "bytes": plan.total_bytes if dry_run else summary.sent_bytes,
-        "present": [set_json(each.id) for each in plan.present],
+        "present": [set_json(each) for each in ([one.id for one in plan.present] if dry_run else summary.present)],
         "present_files": summary.present_files,
         "lost": [
             {**set_json(each.set_id), "reason": str(each.error), "waiting": [set_json(one) for one in each.waiting]}
             for each in summary.lost
         ],
         "forked": [set_json(each.id) for each in plan.forked],
-        "incomplete": [set_json(each.id) for each in plan.incomplete],
+        "incomplete": [set_json(each.id) for each in plan.unfinished],
+        "broken": [set_json(each.id) for each in plan.broken],
+        "doubts": [{**set_json(each.set_id), "reason": each.reason} for each in summary.doubts],
     }
 
 
@@ -224,6 +226,6 @@ def check_json(plan: CheckPlan, summary: CheckSummary, *, foreign: Sequence[str]
         ],
         "unopened": list(summary.unopened),
         "unfinished": [set_json(each.id) for each in plan.unfinished],
-        "leftovers": [*plan.leftovers, *summary.unlisted],
+        "leftovers": [*plan.leftovers, *plan.stray, *summary.unlisted],
         "foreign": list(foreign),
     }

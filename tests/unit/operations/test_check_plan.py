@@ -104,6 +104,59 @@ def test_where_there_is_no_backup_there_is_nothing_to_check(files: dict[str, int
         plan_check(collected(files), instant=None)
 
 
+def copy(set_id: SetId) -> str:
+    return name(set_id, MANIFEST, wrapping=Wrapping.PLAIN)
+
+
+COPIES = tuple(map(copy, CHAIN))
+NOW = 1 << 40
+
+
+@pytest.mark.parametrize("instant", [None, NOW])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        [name(SECOND, MANIFEST), name(SECOND, SIGNATURES)],
+        [*files_of(SECOND)],
+        [each for each in files_of(SECOND) if each != name(SECOND, SIGNATURES)],
+        [name(SECOND, MANIFEST)],
+    ],
+)
+def test_a_set_that_is_known_here_as_complete_and_gone_is_damage_and_nothing_to_clean_up(
+    missing: list[str], instant: int | None
+) -> None:
+    files = {each: size for each, size in files_of(*CHAIN).items() if each not in missing}
+    plan = plan_check(collected(files, *COPIES), instant=instant)
+    (damage,) = plan.damages
+    assert (damage.set_id, damage.role, damage.costs_files) == (SECOND, MANIFEST, True)
+    assert "missing at the target" in damage.reason
+    assert (plan.unfinished, plan.leftovers, plan.stray) == ((), (), ())
+    assert not plan_check(collected(files, *COPIES), instant=2500).damages
+
+
+def test_what_has_expired_or_was_replaced_or_is_being_made_is_not_missed() -> None:
+    rival = SetId(2500, 1000)
+    assert not plan_check(collected(files_of(LATER), *COPIES, copy(LATER)), instant=None).damages
+    assert not plan_check(collected(files_of(FULL, rival), copy(FIRST)), instant=None).damages
+    unfinished = name(FIRST, MANIFEST, wrapping=Wrapping.PLAIN) + ".part"
+    assert not plan_check(collected(files_of(FULL), copy(FIRST), unfinished), instant=None).damages
+
+
+def test_increments_of_a_chain_whose_full_backup_is_there_are_missed_though_it_is_not_the_newest() -> None:
+    plan = plan_check(collected(files_of(FULL, LATER), *COPIES), instant=None)
+    assert [damage.set_id for damage in plan.damages] == [FIRST, SECOND]
+
+
+def test_signatures_of_which_all_else_is_gone_are_named() -> None:
+    plan = planned(*(each for each in files_of(SECOND) if each != name(SECOND, SIGNATURES)))
+    assert (plan.stray, plan.damages) == ((name(SECOND, SIGNATURES),), ())
+
+
+def test_an_empty_target_is_no_backup_whatever_is_known_here() -> None:
+    with pytest.raises(NoBackups):
+        plan_check(collected({}, *COPIES), instant=None)
+
+
 # ---- volumes ---------------------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ from twofold.format.names import NameCodec
 from twofold.model.backup import FileRole, SetId, Wrapping
 from twofold.monitor import Advance, BadDownload, Finished, Note, RecordingMonitor, Storing, Underway, VolumeDone
 from twofold.operations.replicate import (
+    Doubt,
     FileSent,
     ReplicateSummary,
     SetBegins,
@@ -47,6 +48,7 @@ from twofold.operations.replicate_files import LostFile
 from twofold.operations.replicate_plan import OtherArchive, plan_replicate
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.repository.repository import Repository, RepositoryOptions
+from twofold.storage import unfinished
 from twofold.storage.drivers.memory import MemoryStore
 from twofold.storage.store import (
     ByteCounter,
@@ -173,6 +175,10 @@ class Scene:
         finally:
             assert os.listdir(self.folder / "tmp") == []
 
+    def fill_cache(self) -> None:
+        for set_id in (FULL, INCREMENT, LATER):
+            (self.folder / "archive" / manifest_of(set_id)).write_bytes(self.source_files[manifest_of(set_id)])
+
     def events(self, kind: type) -> list[object]:
         return [event for event in self.monitor.events if isinstance(event, kind)]
 
@@ -220,13 +226,21 @@ def test_manifests_come_last_and_nothing_is_fetched_twice(scene: Scene) -> None:
     assert target.count(Operation.DELETE) == source.count(Operation.DELETE) == source.count(Operation.PUT) == 0
 
 
-def test_the_same_command_again_compares_one_manifest_a_chain_and_sends_nothing(scene: Scene) -> None:
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_same_command_again_compares_one_manifest_a_chain_and_sends_nothing(scene: Scene, *, cached: bool) -> None:
     scene.copy()
+    if cached:
+        scene.fill_cache()
     scene.source, scene.target = (source, target) = RecordingStore(scene.source), RecordingStore(scene.target)
     summary = scene.copy()
-    assert (summary.copied, summary.files) == ([], 0)
+    assert (summary.copied, summary.files, summary.doubts) == ([], 0, [])
+    assert summary.present == [FULL, INCREMENT, LATER]
+    compared = [manifest_of(INCREMENT), manifest_of(LATER)]
+    assert target.names(Operation.GET) == compared
+    # Those that are not cached are read to know the numbers of volumes.
+    read = [] if cached else [manifest_of(FULL), *compared]
+    assert source.names(Operation.GET) == compared + read
     for store in (source, target):
-        assert store.names(Operation.GET) == [manifest_of(INCREMENT), manifest_of(LATER)]
         assert store.count(Operation.PUT) == store.count(Operation.DELETE) == 0
 
 
@@ -283,6 +297,219 @@ def test_what_a_complete_set_has_lost_is_sent_again(scene: Scene) -> None:
     scene.target = target = RecordingStore(scene.target)
     scene.copy()
     assert target.names(Operation.PUT) == [signatures_of(FULL), named(INCREMENT)]
+    assert scene.target_files == scene.source_files
+
+
+# ---- files of sets that count ----------------------------------------------------------------------------------------
+
+
+def lock(scene: Scene) -> None:
+    scene.envelope = Locked(KeyMissing("Cannot decrypt it"))
+
+
+def doubts(summary: ReplicateSummary) -> list[tuple[SetId, str]]:
+    return [(each.set_id, each.reason) for each in summary.doubts]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("name", [named(FULL, number=2), signatures_of(FULL)])
+def test_without_a_key_a_file_of_another_size_is_named_and_left_on_both_sides(
+    scene: Scene, name: str, side: str
+) -> None:
+    scene.copy()
+    lock(scene)
+    files: dict[str, bytes] = getattr(scene, f"{side}_files")
+    files[name] = files[name][:-512]
+    before = dict(scene.target_files)
+    summary = scene.copy()
+    ((set_id, reason),) = doubts(summary)
+    assert (set_id, scene.target_files) == (FULL, before)
+    assert reason.startswith(f"{name} has {len(scene.source_files[name])} bytes at the source and {len(before[name])} ")
+    assert (summary.copied, summary.files) == ([], 0)
+    assert len(scene.events(Doubt)) == 1
+
+
+def test_with_a_cached_manifest_a_cut_volume_is_mended_without_a_key(scene: Scene) -> None:
+    scene.copy()
+    lock(scene)
+    scene.fill_cache()
+    scene.target_files[named(FULL)] = b"cut"
+    summary = scene.copy()
+    assert (scene.target_files, summary.doubts, summary.copied) == (scene.source_files, [], [FULL])
+
+
+def test_a_volume_that_is_cut_at_the_source_replaces_nothing(scene: Scene) -> None:
+    scene.copy()
+    before = dict(scene.target_files)
+    scene.source_files[named(FULL)] = b"cut"
+    summary = scene.copy()
+    assert lost(summary) == (FULL, BadVolume, [])
+    assert summary.lost[0].there
+    assert (scene.target_files, summary.present) == (before, [INCREMENT, LATER])
+
+
+@pytest.mark.parametrize("cut", [-512, -1024, 700])
+def test_signatures_that_are_cut_at_the_source_replace_nothing(scene: Scene, cut: int) -> None:
+    scene.copy()
+    before = dict(scene.target_files)
+    scene.source_files[signatures_of(FULL)] = before[signatures_of(FULL)][:cut]
+    summary = scene.copy()
+    assert [set_id for set_id, _ in doubts(summary)] == [FULL]
+    assert scene.target_files == before
+
+
+def test_of_two_whole_signature_files_the_one_at_the_target_stays(scene: Scene) -> None:
+    scene.copy()
+    other = scene.target_files[signatures_of(FULL)] + bytes(512)
+    scene.target_files[signatures_of(FULL)] = other
+    summary = scene.copy()
+    assert [set_id for set_id, _ in doubts(summary)] == [FULL]
+    assert scene.target_files[signatures_of(FULL)] == other
+
+
+def test_of_two_cut_signature_files_neither_replaces_the_other(scene: Scene) -> None:
+    scene.copy()
+    for files, cut in ((scene.source_files, 800), (scene.target_files, 700)):
+        files[signatures_of(FULL)] = files[signatures_of(FULL)][:cut]
+    before = dict(scene.target_files)
+    assert [set_id for set_id, _ in doubts(scene.copy())] == [FULL]
+    assert scene.target_files == before
+
+
+@pytest.mark.parametrize("keyless", [False, True])
+def test_a_volume_that_neither_side_has_is_noticed_every_time(scene: Scene, *, keyless: bool) -> None:
+    scene.copy()
+    if keyless:
+        lock(scene)
+    for files in (scene.source_files, scene.target_files):
+        del files[named(FULL)]
+    before = dict(scene.target_files)
+    summary = scene.copy()
+    assert lost(summary) == (FULL, MissingVolume, [])
+    assert str(summary.lost[0].error) == "Volume 1 is missing at the source and at the target"
+    assert (scene.target_files, summary.present) == (before, [INCREMENT, LATER])
+
+
+def test_a_last_volume_that_neither_side_has_is_noticed_by_the_manifest(scene: Scene) -> None:
+    scene.copy()
+    for files in (scene.source_files, scene.target_files):
+        del files[named(FULL, number=2)]
+    assert lost(scene.copy()) == (FULL, MissingVolume, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (named(FULL), "Volume 1 is missing at the source; the target has it"),
+        (signatures_of(FULL), "Its signatures are missing at the source; the target has them"),
+    ],
+)
+def test_what_the_source_alone_has_lost_is_told(scene: Scene, name: str, reason: str) -> None:
+    scene.copy()
+    del scene.source_files[name]
+    before = dict(scene.target_files)
+    assert doubts(scene.copy()) == [(FULL, reason)]
+    assert scene.target_files == before
+
+
+def test_behind_a_new_set_that_is_lost_what_counts_is_mended_all_the_same(scene: Scene) -> None:
+    scene.copy()
+    for name in (manifest_of(FULL), named(INCREMENT)):
+        del scene.target_files[name]
+    scene.source_files[named(FULL)] = b"rotten"
+    summary = scene.copy(mixing=True)
+    assert lost(summary) == (FULL, BadVolume, [])
+    assert scene.target_files[named(INCREMENT)] == scene.source_files[named(INCREMENT)]
+
+
+def test_a_copied_manifest_with_another_passphrase_is_no_damage(scene: Scene) -> None:
+    scene.copy()
+    scene.envelope = Locked(EnvelopeError("The passphrase is wrong, or the file is damaged"))
+    summary = scene.copy()
+    assert (summary.present, summary.lost, summary.doubts) == ([FULL, INCREMENT, LATER], [], [])
+    assert len(scene.events(Note)) == 1
+
+
+def test_a_present_manifest_that_does_not_decrypt_and_is_not_the_copied_one_is_damage(scene: Scene) -> None:
+    scene.copy()
+    scene.envelope = Locked(EnvelopeError("The passphrase is wrong, or the file is damaged"))
+    content = scene.source_files[manifest_of(FULL)]
+    scene.source_files[manifest_of(FULL)] = bytes(len(content))
+    summary = scene.copy()
+    assert lost(summary) == (FULL, EnvelopeError, [])
+    assert summary.lost[0].there
+
+
+def test_a_larger_piece_of_a_set_that_does_not_count_is_not_torn_and_stays(scene: Scene) -> None:
+    piece = scene.source_files[signatures_of(LATER)] + bytes(512)
+    scene.target_files[signatures_of(LATER)] = piece
+    summary = scene.copy()
+    assert lost(summary) == (LATER, LostFile, [])
+    assert scene.target_files[signatures_of(LATER)] == piece
+
+
+# ---- empty and missing files at the source ---------------------------------------------------------------------------
+
+
+def test_a_set_without_signatures_is_copied_and_that_is_told(scene: Scene) -> None:
+    del scene.source_files[signatures_of(LATER)]
+    for there in ("Without them it cannot be continued", "missing at the target, too"):
+        ((set_id, reason),) = doubts(scene.copy())
+        assert set_id == LATER
+        assert reason.startswith("Its signatures are missing at the source")
+        assert there in reason
+    assert scene.target_files == scene.source_files
+
+
+def test_an_empty_signature_file_counts_as_missing(scene: Scene) -> None:
+    scene.source_files[signatures_of(LATER)] = b""
+    for _ in range(2):
+        assert doubts(scene.copy()) == [(LATER, f"{signatures_of(LATER)} is empty at the source and so not copied")]
+    assert scene.target_files.keys() == scene.source_files.keys() - {signatures_of(LATER)}
+
+
+def test_without_a_key_an_empty_volume_costs_its_set(scene: Scene) -> None:
+    lock(scene)
+    scene.source_files[named(LATER)] = b""
+    assert lost(scene.copy()) == (LATER, LostFile, [])
+    assert manifest_of(LATER) not in scene.target_files
+
+
+@pytest.mark.parametrize("keyless", [False, True])
+def test_a_volume_that_is_empty_on_both_sides_is_not_there_already(scene: Scene, *, keyless: bool) -> None:
+    scene.copy()
+    for files in (scene.source_files, scene.target_files):
+        files[named(FULL)] = b""
+    if keyless:
+        lock(scene)
+        assert doubts(scene.copy()) == [(FULL, f"{named(FULL)} is empty at the source and so not copied")]
+    else:
+        assert lost(scene.copy()) == (FULL, BadVolume, [])
+
+
+# ---- scratch files ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_copy_left_in_the_temporary_directory_is_removed(scene: Scene) -> None:
+    dead = scene.folder / "tmp" / f"{unfinished.STAGING_PREFIX}dead"
+    dead.mkdir(mode=0o700)
+    (dead / unfinished.LOCK_NAME).touch()
+    (dead / "twofold-piece").write_bytes(b"of a volume")
+    scene.copy()  # which asserts that nothing is left
+
+
+def test_scratch_files_of_others_are_not_touched(tmp_path: Path) -> None:
+    theirs = tmp_path / f"{unfinished.STAGING_PREFIX}theirs"
+    theirs.mkdir()
+    unfinished.sweep(str(tmp_path), owner=os.geteuid() + 1)
+    assert theirs.exists()
+    unfinished.sweep(str(tmp_path), owner=os.geteuid())
+    assert not theirs.exists()
+
+
+def test_without_locks_the_scratch_folder_goes_all_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished.Staging, "make", lambda _parent: None)
+    assert not scene.copy().lost
     assert scene.target_files == scene.source_files
 
 
@@ -435,9 +662,11 @@ def test_without_a_key_everything_is_read_back_and_that_is_said_once(scene: Scen
     summary = scene.copy()
     assert (scene.target_files, summary.lost) == (scene.source_files, [])
     assert target.names(Operation.GET) == target.names(Operation.PUT)
-    assert [event.text for event in scene.events(Note)] == [  # type: ignore[attr-defined]
-        "Volumes are compared with what the target gets, not with the hashes in their manifests: Cannot decrypt it"
-    ]
+    (note,) = scene.events(Note)
+    assert note.text == (  # type: ignore[attr-defined]
+        "Volumes are compared with what the target gets, not with the hashes in their manifests, and a missing "
+        "last volume goes unnoticed: Cannot decrypt it"
+    )
 
 
 def test_without_a_key_a_gap_between_volumes_is_noticed(scene: Scene) -> None:
@@ -448,8 +677,7 @@ def test_without_a_key_a_gap_between_volumes_is_noticed(scene: Scene) -> None:
 
 def test_without_a_key_the_cached_manifests_have_the_hashes(scene: Scene) -> None:
     scene.envelope = Locked(KeyMissing("Cannot decrypt it"))
-    for set_id in (FULL, INCREMENT, LATER):
-        (scene.folder / "archive" / manifest_of(set_id)).write_bytes(scene.source_files[manifest_of(set_id)])
+    scene.fill_cache()
     scene.source_files[named(LATER)] = b"rotten"
     assert lost(scene.copy()) == (LATER, BadVolume, [])
     assert scene.events(Note) == []

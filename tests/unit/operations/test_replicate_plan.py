@@ -88,7 +88,58 @@ def test_sets_that_nobody_can_restore_are_not_copied() -> None:
     broken = holding(*CHAIN, THIRD, without=name(SECOND, FileRole.MANIFEST))
     plan = plan_replicate(broken, holding())
     assert sent(plan) == [*names_of(FULL), *names_of(FIRST)]
-    assert ids(plan.incomplete) == [SECOND, THIRD]
+    assert ids(plan.broken) == [SECOND, THIRD]
+
+
+def test_a_last_set_without_a_manifest_is_unfinished_and_no_loss() -> None:
+    for unfinished, others in ((LATER, CHAIN), (SECOND, (FULL, FIRST))):
+        source = holding(*others, unfinished, without=name(unfinished, FileRole.MANIFEST))
+        plan = plan_replicate(source, holding())
+        assert (ids(plan.unfinished), plan.broken) == ([unfinished], ())
+
+
+def test_an_old_run_that_was_given_up_has_no_signatures() -> None:
+    given_up = of_files(dict.fromkeys([*names_of(LATER), name(FULL, FileRole.VOLUME, 1)], SIZE))
+    plan = plan_replicate(given_up, holding())
+    assert (ids(plan.unfinished), plan.broken) == ([FULL], ())
+    lost = plan_replicate(holding(FULL, LATER, without=name(FULL, FileRole.MANIFEST)), holding())
+    assert (lost.unfinished, ids(lost.broken)) == ((), [FULL])
+
+
+def test_a_manifest_that_only_the_cache_has_is_a_loss() -> None:
+    files = dict.fromkeys([*names_of(FULL), *names_of(FIRST)], SIZE)
+    del files[name(FIRST, FileRole.MANIFEST)]
+    cached = [(name(FIRST, FileRole.MANIFEST, wrapping=Wrapping.PLAIN), SIZE)]
+    parse = NameCodec().parse
+    source = build_collection(remote=find_files(files.items(), parse), local=find_files(cached, parse))
+    assert ids(plan_replicate(source, holding()).broken) == [FIRST]
+
+
+@pytest.mark.parametrize("chain", [(FULL, FIRST, SECOND), (FULL, FIRST)])
+def test_the_newest_chain_without_its_full_manifest_is_a_loss(chain: tuple[SetId, ...]) -> None:
+    older = SetId(500)
+    source = holding(older, *chain, without=name(FULL, FileRole.MANIFEST))
+    plan = plan_replicate(source, holding())
+    assert (sent(plan), ids(plan.broken)) == (names_of(older), list(chain))
+    assert plan_replicate(source, holding(), until=999).broken == ()
+
+
+def test_what_something_builds_on_is_not_unfinished_even_without_signatures() -> None:
+    lost = {name(FULL, FileRole.MANIFEST), name(FULL, FileRole.SIGNATURES)}
+    names = [each for set_id in (SetId(500), FULL, FIRST) for each in names_of(set_id) if each not in lost]
+    plan = plan_replicate(of_files(dict.fromkeys(names, SIZE)), holding())
+    assert (plan.unfinished, ids(plan.broken)) == ((), [FULL, FIRST])
+
+
+def test_increments_without_a_full_set_are_a_loss() -> None:
+    plan = plan_replicate(holding(LATER, FIRST, SECOND), holding())
+    assert (sent(plan), ids(plan.broken)) == (names_of(LATER), [FIRST, SECOND])
+
+
+def test_an_empty_file_at_both_sides_is_not_there() -> None:
+    empty = {name(FULL, FileRole.VOLUME, 1): 0}
+    plan = plan_replicate(holding(FULL, sizes=empty), holding(FULL, sizes=empty))
+    assert sent(plan) == list(empty)
 
 
 def test_only_sets_that_ended_by_then_are_copied() -> None:
@@ -122,6 +173,14 @@ def test_a_target_with_backups_none_of_which_is_known_has_to_be_confirmed() -> N
         plan_replicate(holding(*CHAIN), holding(SetId(500)))
     assert isinstance(caught.value, UserError)
     assert len(plan_replicate(holding(*CHAIN), holding(SetId(500)), mixing=True).sets) == 3
+
+
+def test_backups_of_another_archive_that_were_only_begun_have_to_be_confirmed() -> None:
+    begun = of_files({name(SetId(500), FileRole.VOLUME, 1): SIZE})
+    with pytest.raises(OtherArchive, match="add --allow-source-mismatch"):
+        plan_replicate(holding(*CHAIN), begun)
+    own = of_files({name(FULL, FileRole.VOLUME, 1): SIZE})
+    assert sent(plan_replicate(holding(FULL), own)) == names_of(FULL)
 
 
 def test_older_chains_at_the_target_that_the_source_has_removed_are_left_alone() -> None:

@@ -305,7 +305,7 @@ def test_every_step_is_checked_when_that_is_asked_for(tmp_path: Path) -> None:
         for members in sets
     ]
     history = next(one_by_one(merge_sets(readers)))
-    rebuilt = rebuild.rebuild(history, temp_dir=str(tmp_path), every_step=True)
+    rebuilt = rebuild.rebuild(history, temp_dir=str(tmp_path), witness=lambda _, blocks: iter(blocks))
     assert rebuilt is not None
     assert rebuilt.content is not None
     with pytest.raises(recorded.CorruptContent):
