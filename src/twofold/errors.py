@@ -90,7 +90,7 @@ class CorruptStream(EnvelopeError):
 
 
 class StorageError(TwofoldError):
-    """Something a store said; only `Unavailable` is worth another try."""
+    """Something a store said; only `Unavailable`, and `Incomplete` of a put or get, is worth another try."""
 
     exit_code = 50
     log_code: ClassVar[int] = 50

@@ -5,12 +5,13 @@ Mistakes in the command line itself stand in test_errors.py, and so do those tha
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.scene import DAY, NOON, NOON_TEXT, PASSPHRASE, SYNCHRONIZED, Scene, fails
+from tests.cli.scene import DAY, NOON, NOON_TEXT, PASSPHRASE, SYNCHRONIZED, Scene, fails, incompressible, rewrite
 from tests.support.gnupg import LOCKED_PASSPHRASE, GnupgHome
 from twofold.storage.registry import SCHEMES, Form, Scheme
 
@@ -239,6 +240,29 @@ def test_a_temporary_directory_that_is_a_file(plain: Scene) -> None:
     assert told(plain, *words, code=23, stanza="ERROR 23") == (
         f"The temporary directory {plain.source / 'big'} is no directory; make it or choose another"
     )
+
+
+@pytest.mark.parametrize(("action", "settings"), [("restore", ()), ("verify", ()), ("verify", ("--compare-data",))])
+def test_a_temporary_directory_without_room_for_one_file_is_named_and_the_others_are_handled(
+    plain: Scene, small_disk: Path, action: str, settings: tuple[str, ...]
+) -> None:
+    big, content = plain.source / "big", incompressible(1_300_000)
+    rewrite(big, content, time=NOON - 60)
+    plain.back_up()
+    rewrite(big, content[:700_000] + incompressible(600_000, seed=2), time=NOON + 60)
+    later = plain.at(NOON + DAY)
+    later.back_up()
+    (plain.source / "link").unlink()
+    out = plain.folder / "out"
+    words = {"restore": (plain.url, str(out)), "verify": (plain.url, str(plain.source))}[action]
+    done = later.run(action, *words, *settings, "--tempdir", str(small_disk), expect=1)
+    reason = f"No space left on device ({small_disk}). Make room there, or choose another place with --tempdir"
+    assert f"Error '{reason}' processing big\n" in done.stdout
+    assert done.stderr.startswith("1 file(s) could not be ")
+    if action == "restore":
+        assert sorted(os.listdir(out)) == ["docs", "link"]
+    else:
+        assert "Difference found: File link is missing\n" in done.stdout
 
 
 # ---- passphrases and keys --------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ def test_a_backup_says_nothing_about_its_own_insides(plain: Scene) -> None:
 @pytest.mark.parametrize("program", ["twofold", "duplicity"])
 def test_only_a_backup_that_was_made_is_said_to_be_complete(plain: Scene, program: str) -> None:
     scene = plain.called(program)
+    rehearsed = {"twofold": "Dry run complete: no backup was made.", "duplicity": "Duplicity backup complete."}
+    assert lines_of(scene.back_up("--dry-run").stdout)[-1] == rehearsed[program]
     assert lines_of(scene.back_up().stdout)[-1].lower().endswith("backup complete.")
     out = str(plain.folder / "out")
     others = [

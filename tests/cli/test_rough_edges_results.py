@@ -45,6 +45,19 @@ def test_a_set_that_was_interrupted_is_in_no_chain_of_the_status(plain: Scene) -
     assert "and 1 incomplete backup set(s).\n" in said
 
 
+@pytest.mark.parametrize(
+    "words", [("collection-status",), ("cleanup",), ("remove-older-than", "2030-01-01"), ("remove-all-but-n-full", "1")]
+)
+@pytest.mark.parametrize("program", ["twofold", "duplicity"])
+def test_whoever_looks_at_a_disk_that_is_not_mounted_is_asked_about_it_once(
+    plain: Scene, words: tuple[str, ...], program: str
+) -> None:
+    plain.back_up()
+    assert "mounted" not in plain.run(*words, plain.url).stdout
+    shutil.move(plain.target, plain.folder / "unmounted")
+    assert plain.called(program).run(*words, plain.url).stdout.count("Is the disk mounted?\n") == 1
+
+
 @pytest.mark.parametrize("action", ["list-current-files", "backup"])
 def test_a_disk_that_is_not_mounted_costs_nothing_and_gets_no_backup(plain: Scene, action: str) -> None:
     plain.back_up()

@@ -122,6 +122,24 @@ class TestPlaces:
         store.close()
         assert victim.read_bytes() == b"precious"
 
+    def test_what_a_login_file_prints_is_passed_over(self, server: Sshd, store: FishStore, files: Files) -> None:
+        login_file = server.folder / ".bashrc"
+        login_file.write_text("echo Welcome; printf 'no end'\n")
+        try:
+            put(store, files, "a", b"content")
+            assert store.stat(key("a")).size == 7
+            assert files.fetched(store, "a") == b"content"
+            assert listed(store) == {"a": 7}
+        finally:
+            login_file.unlink()
+
+    def test_links_are_listed_as_what_they_lead_to(self, store: FishStore, files: Files, directory: Path) -> None:
+        put(store, files, "a", b"content")
+        (directory / "folder").mkdir()
+        for name, target in {"dead": "nowhere", "-a link": "a", ".hidden": "a", "to folder": "folder"}.items():
+            (directory / name).symlink_to(target)
+        assert listed(store) == {"a": 7, "-a link": 7, ".hidden": 7}
+
     def test_an_interrupted_put_leaves_no_part(self, store: FishStore, files: Files, directory: Path) -> None:
         with pytest.raises(Interruption):
             store.put(key("a"), files.source(bytes(LARGE)), sent=interrupt)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ftplib
 import os
 import shutil
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -26,7 +28,7 @@ from twofold.errors import (
     Untrusted,
 )
 from twofold.storage.drivers.ftp.listing import Listed, from_mlsd, from_nlst
-from twofold.storage.drivers.ftp.session import Session
+from twofold.storage.drivers.ftp.session import Security, Session
 from twofold.storage.drivers.ftp.store import FtpStore, meaning
 from twofold.storage.part_names import PartNames
 from twofold.storage.settings import ServiceOptions, StoreSettings
@@ -289,6 +291,42 @@ class TestBadWeather:
         assert files.names() == before
         assert files.fetched(store, "a") == bytes(LARGE)
 
+    @pytest.mark.parametrize("server", ["plain", "with_facts", "rclone"])
+    def test_a_listing_that_was_cut_off_is_read_again(
+        self, request: pytest.FixtureRequest, tmp_path: Path, files: Files, weather: Weather, server: str
+    ) -> None:
+        running: Running = request.getfixturevalue(server)
+        login = {"user": ANONYMOUS, "password": MAIL} if server == "plain" else {}
+        with closing(opened(running.port, f"up/{tmp_path.name}", **login)) as store:  # type: ignore[arg-type]
+            put(store, files, "a", b"content")
+            weather.fault, weather.times, weather.after = Fault.SHORT, 1, 0
+            assert listed(store) == {"a": 7}
+            assert weather.hits == 1
+
+    def test_a_listing_that_is_cut_off_again_and_again_is_unavailable(
+        self, store: FtpStore, files: Files, weather: Weather
+    ) -> None:
+        put(store, files, "a", b"content")
+        weather.fault, weather.every, weather.after = Fault.SHORT, 2, 0
+        with pytest.raises(Unavailable, match="cut off"):
+            list(store.list())
+
+    def test_tls_tells_a_listing_that_was_cut_off(
+        self, explicit: Running, files: Files, tmp_path: Path, weather: Weather
+    ) -> None:
+        with closing(opened(explicit.port, f"up/{tmp_path.name}", **SECRET, **trusting(explicit))) as store:
+            put(store, files, "a", b"content")
+            folder = explicit.folder / "ftp/up" / tmp_path.name
+            for number in range(500):
+                (folder / f"{number:040}").touch()
+            weather.connections = 0
+            assert len(listed(store)) == 501
+            once = weather.connections
+            weather.fault, weather.times, weather.after = Fault.SHORT, 1, 8000
+            with pytest.raises(Unavailable, match="cut off"):
+                list(store.list())
+            assert (once, weather.connections) == (2, 3)  # names and sizes; names
+
     def test_silence_is_unavailable_after_the_time_limit(
         self, with_facts: Running, tmp_path: Path, files: Files, weather: Weather
     ) -> None:
@@ -324,6 +362,24 @@ class TestLeftovers:
         assert listed(store) == {}
         put(store, files, "a", b"content")
         assert sorted(os.listdir(folder)) == [living, "a"]
+
+    @pytest.mark.parametrize("successor", [b"", b"new"])
+    def test_a_file_that_made_way_gets_its_name_back_unless_that_is_taken(
+        self, store: FtpStore, files: Files, folder: Path, successor: bytes
+    ) -> None:
+        folder.mkdir()
+        if successor:
+            (folder / "a").write_bytes(successor)
+        child = os.fork()
+        if not child:
+            (folder / PartNames().parked("a")).write_bytes(b"old")
+            os._exit(0)
+        os.waitpid(child, 0)
+        living = PartNames().parked("b")
+        (folder / living).write_bytes(b"old")
+        put(store, files, "c", b"content")
+        assert sorted(os.listdir(folder)) == [living, "a", "c"]
+        assert files.fetched(store, "a") == (successor or b"old")
 
     def test_an_interrupted_put_is_cleared_away_by_the_next_one(
         self, store: FtpStore, files: Files, folder: Path
@@ -362,6 +418,15 @@ def test_a_refusal_means(reply: str, kind: type[StorageError]) -> None:
 def test_facts_are_read_without_directories() -> None:
     lines = ["type=cdir;modify=2; .", "Type=file;Size=12;Modify=1; two  spaces ", "type=dir; below", "type=file; odd"]
     assert [*from_mlsd(lines)] == [Listed("two  spaces ", 12), Listed("odd", None)]
+
+
+@pytest.mark.parametrize("size", ["²", "9" * 5000, "-1", ""])
+def test_sizes_that_are_none_are_asked_for(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [*from_mlsd([f"type=file;size={size}; a"])] == [Listed("a", None)]
+    session = Session(Security.NONE, ssl.create_default_context(), timeout=1, passive=True)
+    monkeypatch.setattr(session, "sendcmd", lambda _command: f"213 {size}")
+    with pytest.raises(ftplib.error_reply):
+        session.size("a")
 
 
 def test_sizes_of_a_long_listing_count_only_for_names_told_exactly() -> None:

@@ -272,6 +272,21 @@ class TestUnfinished:
         living.close()
         assert os.listdir(directory) == ["a"]
 
+    def test_it_sees_who_else_is_writing_and_neither_itself_nor_the_dead(self, directory: Path) -> None:
+        directory.mkdir()
+        (directory / f"{unfinished.PART_PREFIX}dead").write_bytes(b"half")
+        (directory / f"{unfinished.STAGING_PREFIX}dead").mkdir()
+        first, second = LocalStore(str(directory)), LocalStore(str(directory))
+        assert not first.has_other_writer()
+        first.staging_directory()
+        assert not first.has_other_writer()
+        assert second.has_other_writer()
+        first.close()
+        assert not second.has_other_writer()
+        with unfinished.PartFile(str(directory)):
+            assert second.has_other_writer()
+        assert not second.has_other_writer()
+
     def test_a_staging_without_lock_file_is_swept_only_when_empty(self, files: Files, directory: Path) -> None:
         empty = directory / f"{unfinished.STAGING_PREFIX}empty"
         full = directory / f"{unfinished.STAGING_PREFIX}full"

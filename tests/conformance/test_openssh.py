@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import socket
@@ -16,13 +17,25 @@ from tests.servers.process import HOST, program
 from tests.servers.proxy import Fault, Proxy, proxied
 from tests.servers.ssh import PASSWORD, USER, Sshd, rclone_sftp, sshd
 from twofold.concurrency import spawn
-from twofold.errors import Forbidden, Incomplete, MissingLibrary, NoPlace, StorageError, Unavailable, Untrusted
+from twofold.errors import (
+    Forbidden,
+    Incomplete,
+    MissingLibrary,
+    NoPlace,
+    StorageError,
+    Unavailable,
+    Untrusted,
+    UserError,
+)
 from twofold.storage import unfinished
+from twofold.storage.drivers.ssh.listing import is_days_older
 from twofold.storage.drivers.ssh.openssh import OpenSshStore
+from twofold.storage.drivers.ssh.options import SshOptions, SshTarget
+from twofold.storage.drivers.ssh.programs import MOMENT, Programs
 from twofold.storage.settings import ServiceOptions, StoreSettings
-from twofold.storage.store import Store
+from twofold.storage.store import Operation, Store
 from twofold.storage.testing.conformance import StoreConformance
-from twofold.storage.testing.ground import LARGE, Files, key, listed, put
+from twofold.storage.testing.ground import LARGE, Files, Interruption, key, listed, put
 from twofold.storage.url import StorageUrl
 
 PASSWORD_WITH_BLANK = "no such password"
@@ -158,6 +171,47 @@ class TestLogin:
             store.list()
         store.close()
 
+    @pytest.mark.parametrize("word", ["no", "accept-new", "yes"])
+    def test_a_changed_key_is_untrusted_whatever_is_said(
+        self, server: Sshd, directory: Path, tmp_path: Path, word: str
+    ) -> None:
+        known = tmp_path / "known"
+        other = (server.folder / "id.pub").read_text().split()[:2]
+        known.write_text(f"[{HOST}]:{server.port} {' '.join(other)}\n")
+        files = f"-F/dev/null -oUserKnownHostsFile={known} -oIdentityFile={server.folder}/id"
+        options = f"{files} -oStrictHostKeyChecking={word}"
+        store = open_store(server, directory, tmp_path, options=options)
+        with pytest.raises(Untrusted, match=rf"ssh-keygen -R '\[{HOST}\]:{server.port}'"):
+            store.list()
+        store.close()
+
+    @pytest.mark.parametrize(
+        ("prompt", "answer"),
+        [
+            ("u@alias's password: ", PASSWORD),
+            ("(u@alias) Password: ", PASSWORD),
+            ("Enter passphrase for key '/id': ", PASSWORD),
+            ("u@gate's password: ", ""),
+            ("(u@gate) (u@alias) Password: ", ""),
+            ("Are you sure you want to continue connecting (yes/no/[fingerprint])? ", ""),
+        ],
+    )
+    def test_only_the_targets_own_questions_are_answered(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, answer: str
+    ) -> None:
+        """Those of a host on the way (ProxyJump) come to the same helper."""
+        monkeypatch.setattr("twofold.storage.drivers.ssh.programs._LONGEST_SOCKET", 1000)
+        environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+        options = SshOptions.parse("-F/dev/null -oHostKeyAlias=alias -oProxyCommand=false")
+        target = SshTarget("host", "", user="u", password=PASSWORD, options=options, temp_dir=str(tmp_path))
+        programs = Programs(target, environment, sftp="sftp")
+        with pytest.raises(StorageError):
+            programs.batch([], operation=Operation.LIST, name="", watch=lambda: None)
+        (helper,) = tmp_path.glob("twofold-*/answer")
+        said = subprocess.run([helper, prompt], stdout=subprocess.PIPE, text=True, timeout=30, check=False)
+        assert (said.stdout.strip(), said.returncode) == (answer, 0 if answer else 1)
+        programs.close()
+
     def test_a_refused_connection_is_unavailable(self, server: Sshd, directory: Path, tmp_path: Path) -> None:
         with socket.socket() as taken:
             taken.bind((HOST, 0))
@@ -194,6 +248,60 @@ class TestBadNetwork:
         proxy.weather.fault = Fault.NONE
         assert listed(store) == {}
         store.close()
+
+
+class TestInterruptions:
+    @pytest.mark.parametrize(
+        ("end", "limits"), [(Unavailable("gone"), [math.inf]), (Interruption(), [math.inf, MOMENT])]
+    )
+    def test_a_put_that_ends_early_is_cleaned_up_after_in_haste_or_never(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch, end: BaseException, limits: list[float]
+    ) -> None:
+        given: list[float] = []
+
+        def fail(_: Programs, *_commands: object, limit: float, **_how: object) -> str:
+            given.append(limit)
+            raise end
+
+        store = OpenSshStore.from_url(StorageUrl.parse(f"pexpect+sftp://{HOST}/x"), StoreSettings())
+        monkeypatch.setattr(store, "_is_prepared", True)
+        monkeypatch.setattr(Programs, "batch", fail)
+        with pytest.raises(type(end)):
+            put(store, files, "a", b"content")
+        assert given == limits
+
+    def test_what_does_not_end_in_time_is_given_up(self, server: Sshd, tmp_path: Path) -> None:
+        stuck = tmp_path / "stuck"
+        stuck.write_text("#!/bin/sh\nexec sleep 1000\n")
+        stuck.chmod(0o700)
+        options = SshOptions.parse(f"-F/dev/null {server.client_options}")
+        target = SshTarget(HOST, "", port=server.port, options=options)
+        programs = Programs(target, {"PATH": os.environ["PATH"]}, sftp=str(stuck))
+        with pytest.raises(Unavailable, match="not ended in time"):
+            programs.batch(["rm x"], operation=Operation.DELETE, name="", watch=lambda: None, limit=0.1)
+        programs.close()
+
+
+class TestPaths:
+    def test_a_path_that_would_be_a_command_is_refused(self, server: Sshd, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="control characters"):
+            open_store(server, tmp_path / "x%0A!touch y", tmp_path)
+
+    @pytest.mark.parametrize(
+        ("date", "now", "is_older"),
+        [
+            ("Nov 20 17:00", "Nov 22 16:00", True),
+            ("Nov 21 17:00", "Nov 22 16:00", False),
+            ("Dec 31 17:00", "Jan  3 16:00", True),
+            ("Jan 15  2026", "Nov 22 16:00", True),
+            ("Nov 22  2026", "Nov 22 16:00", False),
+            ("Nov 23  2026", "Nov 22 16:00", False),
+            ("22 Nov 2026 ", "Nov 22 16:00", False),
+            ("Okt 12 17:00", "Nov 22 16:00", False),
+        ],
+    )
+    def test_the_age_of_a_file_is_read_off_its_date(self, date: str, now: str, is_older: bool) -> None:
+        assert is_days_older(date, now) is is_older
 
 
 class TestPlaces:

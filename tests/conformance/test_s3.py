@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from twofold.errors import (
 from twofold.model.backup import FileRole
 from twofold.model.value import replace
 from twofold.storage.drivers.s3.parts import parts_of
-from twofold.storage.drivers.s3.store import S3Store, storage_class
+from twofold.storage.drivers.s3.store import S3Store, connection, storage_class
 from twofold.storage.settings import ServiceOptions, StoreSettings
 from twofold.storage.store import Key, RetainMode, Store, Warmth
 from twofold.storage.testing.conformance import StoreConformance
@@ -181,6 +182,57 @@ class TestLargeFiles:
         assert (len(parts), max(part.size for part in parts)) == (count, largest)
         assert sum(part.size for part in parts) == size
         assert [part.start for part in parts[1:]] == [part.start + part.size for part in parts[:-1]]
+
+
+class Uploads:
+    """A service as far as a sweep knows it, with unfinished uploads on two pages."""
+
+    def __init__(self, names: list[str], headers: dict[str, str]) -> None:
+        old = datetime(2026, 1, 1, tzinfo=UTC)
+        self._uploads = [{"Key": f"place/{name}", "UploadId": name, "Initiated": old} for name in names]
+        self._headers = headers
+        self.given_up: list[str] = []
+
+    def get_paginator(self, _name: str) -> Uploads:
+        return self
+
+    def paginate(self, **_arguments: str) -> Iterator[dict[str, Any]]:
+        for uploads in (self._uploads[:1], self._uploads[1:]):
+            yield {"ResponseMetadata": {"HTTPHeaders": self._headers}, "Uploads": uploads}
+
+    def abort_multipart_upload(self, *, UploadId: str, **_arguments: str) -> None:  # noqa: N803 - the library's
+        self.given_up.append(UploadId)
+
+
+class TestSweep:
+    OURS = ("prefix-duplicity-full.20260101T000000Z.vol1.difftar.gpg", "duplicity-new-signatures.x.to.y.sigtar")
+    OTHERS = ("video.mp4", "my-duplicity-notes.tar", "below/duplicity-full.x")
+
+    @pytest.mark.parametrize(
+        ("headers", "given_up"),
+        [
+            ({"date": "Fri, 09 Jan 2026 00:00:00 GMT"}, OURS),
+            ({"date": "Wed, 07 Jan 2026 00:00:00 GMT"}, ()),
+            ({"date": "today"}, ()),
+            ({}, ()),
+        ],
+    )
+    def test_only_our_own_old_uploads_are_given_up(self, headers: dict[str, str], given_up: tuple[str, ...]) -> None:
+        store = open_store(settings_for(1), "place")
+        store._made = service = Uploads([*self.OURS, *self.OTHERS], headers)
+        store._sweep()
+        assert tuple(service.given_up) == given_up
+
+
+class TestCertificates:
+    def test_duplicitys_own_place_counts(self, tmp_path: Path) -> None:
+        (tmp_path / "duplicity_cacert.pem").touch()
+        settings = StoreSettings(environment={"HOME": str(tmp_path)})
+        assert connection(settings)["verify"] == str(tmp_path / "duplicity_cacert.pem")
+
+    def test_a_directory_of_them_is_refused(self) -> None:
+        with pytest.raises(InvalidUrl, match="--ssl-cacert-file"):
+            connection(settings_for(1, ssl_cacert_path="/certificates"))
 
 
 class TestColdStorage:

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,10 +100,10 @@ class Opener:
         self._opened.append(SftpStore.from_url(StorageUrl.parse(url), settings))
         return self._opened[-1]
 
-    def through(self, proxy: Proxy, *, timeout: float = 20) -> SftpStore:
+    def through(self, proxy: Proxy, *, timeout: float = 20, more: str = "") -> SftpStore:
         """One that reaches the server through a bad network: HostKeyAlias finds the server's key all the same."""
         alias = f"-oHostKeyAlias=[{HOST}]:{self._server.port}"
-        return self(port=proxy.port, options=f"{self._server.client_options} {alias}", timeout=timeout)
+        return self(port=proxy.port, options=f"{self._server.client_options} {alias} {more}", timeout=timeout)
 
     def close(self) -> None:
         for store in self._opened:
@@ -229,6 +230,17 @@ class TestLogin:
     def test_a_key_file_that_is_missing_is_passed_over(self, server: Sshd, opener: Opener) -> None:
         assert listed(opener(options=f"-oIdentityFile=/missing {server.client_options}")) == {}
 
+    def test_a_key_file_that_cannot_be_read_is_an_error_that_is_not_tried_again(self, opener: Opener) -> None:
+        with pytest.raises(StorageError, match="/") as caught:
+            listed(opener(options="-oIdentityFile=/"))
+        assert not isinstance(caught.value, Unavailable)
+
+    def test_loading_the_library_starts_no_program(self) -> None:
+        """It would inherit our environment, and so the password in it."""
+        hook = "lambda event, _: sys.exit(event) if event == 'subprocess.Popen' else None"
+        code = f"import sys; sys.addaudithook({hook}); import twofold.storage.drivers.ssh.sftp"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
     def test_a_refused_connection_is_unavailable(self, opener: Opener) -> None:
         with socket.socket() as taken:
             taken.bind((HOST, 0))
@@ -307,6 +319,10 @@ class TestConfiguration:
         assert options.configuration == "/dev/null"
         assert not options.accepts_new
 
+    @pytest.mark.parametrize("word", ["=no", "\tno", " = no", '="accept-new"'])
+    def test_new_hosts_are_accepted_however_it_is_written(self, word: str) -> None:
+        assert SshOptions.parse(f"'-oStrictHostKeyChecking{word}'").accepts_new
+
 
 class TestHostKeys:
     def test_an_unknown_host_is_untrusted_and_the_line_to_type_is_said(self, server: Sshd, opener: Opener) -> None:
@@ -380,6 +396,37 @@ class TestBadNetwork:
         with pytest.raises(Unavailable):
             attempts[direction]()
         assert listed(opener()) == {"a": LARGE}
+
+    def test_silence_ends_a_put_on_all_channels_though_nothing_watches_the_connection(
+        self, opener: Opener, proxy: Proxy, files: Files
+    ) -> None:
+        proxy.weather.fault, proxy.weather.times, proxy.weather.after = Fault.STALL, 1, STRIPED // 3
+        store = opener.through(proxy, timeout=0.5, more="-oServerAliveInterval=0")
+        with pytest.raises(Unavailable, match="Nothing has come"):
+            put(store, files, "a", bytes(STRIPED))
+        assert listed(store) == {}
+
+    @pytest.mark.parametrize("direction", ["put", "get"])
+    def test_an_interruption_gets_through_though_the_line_is_dead(
+        self, opener: Opener, proxy: Proxy, files: Files, monkeypatch: pytest.MonkeyPatch, direction: str
+    ) -> None:
+        """With the patience of a request this would take hours."""
+        monkeypatch.setattr("twofold.storage.drivers.ssh.session._MOMENT", 0.05)
+        put(opener(), files, "a", bytes(STRIPED))
+        proxy.weather.fault, proxy.weather.after = Fault.STALL, 1 << 40
+        store = opener.through(proxy, timeout=10_000, more="-oServerAliveInterval=0")
+
+        def die(_count: int) -> None:
+            proxy.weather.after = 0
+            raise Interruption
+
+        attempts: dict[str, Callable[[], object]] = {
+            "put": lambda: store.put(key("b"), files.source(bytes(STRIPED)), sent=die),
+            "get": lambda: store.get(key("a"), files.target(), received=die),
+        }
+        with pytest.raises(Interruption):
+            attempts[direction]()
+        assert listed(opener()) == {"a": STRIPED}
 
     def test_a_server_that_has_started_again_is_connected_anew(
         self, opener: Opener, proxy: Proxy, files: Files

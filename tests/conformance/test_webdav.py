@@ -27,7 +27,7 @@ from twofold.errors import (
     Untrusted,
     UserError,
 )
-from twofold.storage.drivers.webdav.multistatus import MultistatusReader, NotUnderstood, Resource
+from twofold.storage.drivers.webdav.multistatus import LONGEST_TEXT, MultistatusReader, NotUnderstood, Resource
 from twofold.storage.drivers.webdav.store import WebdavStore
 from twofold.storage.part_names import PartNames
 from twofold.storage.settings import ServiceOptions, StoreSettings
@@ -304,6 +304,20 @@ class TestLeftovers:
         assert os.listdir(folder) == ["b"]
 
 
+def answered(responses: str) -> bytes:
+    return f'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">{responses}</D:multistatus>'.encode()
+
+
+def listing_failure(*statuses: int) -> bytes:
+    """What comes with 207 after a change that failed."""
+    return answered(
+        "".join(
+            f"<D:response><D:href>/place/{status}</D:href><D:status>HTTP/1.1 {status} No</D:status></D:response>"
+            for status in statuses
+        )
+    )
+
+
 @contextmanager
 def answering(answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> Iterator[WebdavStore]:
     """A store whose server is a function."""
@@ -386,6 +400,63 @@ class TestAnswers:
             store.put(key("a"), files.source(bytes(13)))
         assert "MOVE" not in methods
 
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [
+            (httpx.Response(202), StorageError),
+            (httpx.Response(207), StorageError),
+            (httpx.Response(207, content=b"Hello"), StorageError),
+            (httpx.Response(207, content=listing_failure(403)), Forbidden),
+            (httpx.Response(207, content=listing_failure(424, 423)), Unavailable),
+            (httpx.Response(201), Incomplete),  # and there is no such file
+        ],
+    )
+    def test_a_move_that_was_not_carried_out_fails_the_put(
+        self, files: Files, answer: httpx.Response, kind: type[StorageError]
+    ) -> None:
+        def served(request: httpx.Request) -> httpx.Response:
+            if request.method == "MOVE":
+                return answer
+            if request.url.path == "/place/a":
+                return httpx.Response(404)
+            found = COLLECTION if request.url.path.endswith("/") else FILE
+            return httpx.Response(207 if request.method == "PROPFIND" else 201, content=found)
+
+        with answering(served) as store, pytest.raises(StorageError) as caught:
+            store.put(key("a"), files.source(bytes(12)))
+        assert type(caught.value) is kind
+
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [(httpx.Response(202), StorageError), (httpx.Response(207, content=listing_failure(423)), Unavailable)],
+    )
+    def test_a_deletion_that_was_not_carried_out_fails(self, answer: httpx.Response, kind: type[StorageError]) -> None:
+        with answering(lambda _request: answer) as store, pytest.raises(StorageError) as caught:
+            store.delete(key("a"))
+        assert type(caught.value) is kind
+
+    def test_an_endless_refusal_is_not_read_to_its_end(self) -> None:
+        given = 0
+
+        def endless() -> Iterator[bytes]:
+            nonlocal given
+            while True:
+                given += 1 << 16
+                yield bytes(1 << 16)
+
+        with answering(lambda _request: httpx.Response(507, content=endless())) as store, pytest.raises(NoSpace):
+            store.delete(key("a"))
+        assert given <= 4 << 20  # three requests, a little more than a MiB each
+
+    def test_an_odd_length_is_asked_for_elsewhere(self, files: Files) -> None:
+        def served(request: httpx.Request) -> httpx.Response:
+            if request.method == "PROPFIND":
+                return httpx.Response(207, content=FILE)
+            return httpx.Response(200, content=iter([bytes(12)]), headers={"Content-Length": "9" * 5000})
+
+        with answering(served) as store:
+            assert files.fetched(store, "a") == bytes(12)
+
     def test_own_headers_are_sent(self) -> None:
         seen: list[str] = []
 
@@ -400,10 +471,6 @@ class TestAnswers:
     def test_headers_without_values_are_a_mistake_of_the_command(self) -> None:
         with pytest.raises(UserError, match="lacks its value"):
             opened(80, "place", webdav_headers="X-One")
-
-
-def answered(responses: str) -> bytes:
-    return f'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">{responses}</D:multistatus>'.encode()
 
 
 COLLECTION = answered(
@@ -436,9 +503,15 @@ def test_what_propfind_gives_is_read_byte_by_byte() -> None:
         b"Hello",
         b"<html/>",
         COLLECTION[:-1],
+        COLLECTION.replace(b">12<", ">²<".encode()),
+        COLLECTION.replace(b">12<", b">" + b"9" * 5000 + b"<"),
+        COLLECTION.replace(b"%61", b"a" * (LONGEST_TEXT + 1)),
+        answered("<D:a>" * 101 + "</D:a>" * 101),
         b'<!DOCTYPE m [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><D:multistatus xmlns:D="DAV:">&b;</D:multistatus>',
     ],
 )
 def test_what_is_no_multistatus_is_refused(content: bytes) -> None:
-    with pytest.raises(NotUnderstood):
-        read(content)
+    reader = MultistatusReader()
+    with pytest.raises(NotUnderstood):  # noqa: PT012 - some are refused at once, some at the end
+        reader.feed(content)
+        reader.end()

@@ -38,6 +38,7 @@ from twofold.storage.store import Key, Operation
 from twofold.storage.testing.faulty import FaultyStore, Killed
 
 BEGIN, STEP = 1_700_000_000, 1000
+NOW = BEGIN + 100 * STEP
 EXAMPLES = 100
 Points = dict[int, tuple[SetId, ...]]
 
@@ -180,7 +181,7 @@ def _deed(
 
 
 def _clear(repository: Repository) -> None:
-    plan = plan_unfinished(repository.collection())
+    plan = plan_unfinished(repository.collection(), now=NOW)
     if plan is not None:
         clear_unfinished(repository, plan, monitor=NullMonitor())
 
@@ -196,17 +197,17 @@ def _expiries(at: int) -> tuple[Deed, ...]:
     return (
         _deed(
             f"remove-older-than {at}",
-            lambda collection: plan_remove_older_than(collection, instant).removals,
+            lambda collection: plan_remove_older_than(collection, instant, now=NOW).removals,
             lambda collection, point, newest_of_chain: newest_of_chain >= instant,
         ),
         _deed(
             f"remove-all-but-n-full {count}",
-            lambda collection: plan_remove_all_but_n_full(collection, count).removals,
+            lambda collection: plan_remove_all_but_n_full(collection, count, now=NOW).removals,
             lambda collection, point, newest_of_chain: _is_of_newest(collection, newest_of_chain, count),
         ),
         _deed(
             f"remove-all-inc-of-but-n-full {count}",
-            lambda collection: plan_remove_all_inc_of_but_n_full(collection, count).removals,
+            lambda collection: plan_remove_all_inc_of_but_n_full(collection, count, now=NOW).removals,
             lambda collection, point, newest_of_chain: (
                 _is_of_newest(collection, newest_of_chain, count) or point in {one.start for one in collection.chains}
             ),
@@ -335,6 +336,30 @@ def test_after_every_deletion_all_that_is_kept_is_there_and_nothing_else_is_beli
     rest = world.copy()
     _finish(world, deed)
     assert not is_simple or world.copy() == rest, "done once is done"
+
+
+@settings(max_examples=EXAMPLES)
+@given(worlds(), st.integers(0, 9), st.integers(1, 3), st.data())
+def test_unsound_sets_displace_no_sound_ones(world: World, at: int, count: int, data: st.DataObject) -> None:
+    collection = world.repository().collection()
+    ids = [each.id for each in collection.sets]
+    unsound = data.draw(st.sets(st.sampled_from(ids)) if ids else st.just(set()))
+    points = _points(chain.usable for chain in collection.chains)
+    sound_points = {end: sets for end, sets in points.items() if not unsound.intersection(sets)}
+    whole = [
+        each for each in collection.chains if each.usable and not unsound.intersection(one.id for one in each.sets)
+    ]
+    newest = {sound_points[max(sound_points)]} if sound_points else set()
+    kept = newest | {tuple(one.id for one in chain.usable) for chain in whole[-1:]}
+    newest_fulls = sorted(whole, key=lambda chain: chain.start)[-count:]
+    asked = kept | {tuple(one.id for one in chain.usable) for chain in newest_fulls}
+    for plan, stays in (
+        (plan_remove_older_than(collection, BEGIN + at * STEP, now=NOW, unsound=unsound), kept),
+        (plan_remove_all_but_n_full(collection, count, now=NOW, unsound=unsound), asked),
+        (plan_remove_all_inc_of_but_n_full(collection, count, now=NOW, unsound=unsound), asked),
+    ):
+        gone = {_set_of(name) for removal in plan.removals for name in removal.remote}
+        assert not gone.intersection(one for sets in stays for one in sets)
 
 
 def _fail_before(store: FaultyStore, at: int) -> None:

@@ -106,7 +106,7 @@ class Place:
         source = tree or SourceTree(self.source, choice, options=ScanOptions(), monitor=self.monitor)
         repository = self.repository()
         with repository.archive_dir:
-            unfinished = plan_unfinished(repository.collection())
+            unfinished = plan_unfinished(repository.collection(), now=self.clock.now())
             if unfinished is not None:
                 clear_unfinished(repository, unfinished, monitor=self.monitor)
             synchronize(

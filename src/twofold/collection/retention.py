@@ -1,6 +1,7 @@
 """What may be deleted: plans only, which an operation prints or carries out (docs/format.md section 9.3).
 
-Always holds: the newest backup that can be restored stays, and nothing goes that a set that stays builds on. Names are
+Always holds: the newest backup that can be restored stays, as far as names tell and the caller, who may have looked
+closer and name `unsound` sets; and nothing goes that a set that stays builds on. Names are
 in the order in which to delete them, so that an interruption leaves incomplete sets, never wrong ones (docs/design.md
 section 10): newest chain first, increments before their full set; in each set what has been copied here, signatures,
 statistics, manifest, then volumes from high to low, and last what says here that it is unfinished.
@@ -9,6 +10,9 @@ statistics, manifest, then volumes from high to low, and last what says here tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Collection as SetIds
+from functools import partial
+from itertools import takewhile
 
 from twofold.collection.chains import BackupChain, SignatureFile
 from twofold.collection.collection import Collection
@@ -81,30 +85,46 @@ def plan_cleanup(collection: Collection) -> CleanupPlan:
     return CleanupPlan(tuple(removals), held_back=collection.abandoned)
 
 
-def plan_remove_older_than(collection: Collection, instant: int) -> ExpirePlan:
-    """All chains that end before `instant`, but never the newest."""
-    return _plan(collection, lambda rest: instant, increments_only=False)
+def plan_remove_older_than(
+    collection: Collection, instant: int, *, now: float, unsound: SetIds[SetId] = ()
+) -> ExpirePlan:
+    """All chains that end before `instant`, but never the newest; `now` in seconds since 1970, as in the others."""
+    return _plan(collection, lambda rest: instant, now=now, unsound=unsound, increments_only=False)
 
 
-def plan_remove_all_but_n_full(collection: Collection, count: int) -> ExpirePlan:
-    """All chains that end before the `count`-th newest complete full backup; raises UserError."""
+def plan_remove_all_but_n_full(
+    collection: Collection, count: int, *, now: float, unsound: SetIds[SetId] = ()
+) -> ExpirePlan:
+    """All chains that end before the full backup of the `count`-th newest sound chain; raises UserError."""
     _check_count(count)
-    return _plan(collection, lambda rest: _nth_newest_full(rest, count), increments_only=False)
+    limit_in = partial(_nth_newest_full, count=count, unsound=unsound)
+    return _plan(collection, limit_in, now=now, unsound=unsound, increments_only=False)
 
 
-def plan_remove_all_inc_of_but_n_full(collection: Collection, count: int) -> ExpirePlan:
+def plan_remove_all_inc_of_but_n_full(
+    collection: Collection, count: int, *, now: float, unsound: SetIds[SetId] = ()
+) -> ExpirePlan:
     """The increments of the chains that `plan_remove_all_but_n_full` would delete; raises UserError."""
     _check_count(count)
-    return _plan(collection, lambda rest: _nth_newest_full(rest, count), increments_only=True)
+    limit_in = partial(_nth_newest_full, count=count, unsound=unsound)
+    return _plan(collection, limit_in, now=now, unsound=unsound, increments_only=True)
 
 
-def _plan(collection: Collection, limit_in: Callable[[Collection], int], *, increments_only: bool) -> ExpirePlan:
-    interrupted = _cut_short(collection)
+def _plan(
+    collection: Collection,
+    limit_in: Callable[[Collection], int],
+    *,
+    now: float,
+    unsound: SetIds[SetId],
+    increments_only: bool,
+) -> ExpirePlan:
+    interrupted = _cut_short(collection, now)
     first = () if interrupted is None else (_removal_of(interrupted),)
     rest = collection if not first else collection.without(first[0].remote, local=first[0].local)
     limit = limit_in(rest)
     protected = _protected(rest)
-    doomed = [chain for chain in rest.chains if _last_instant(chain) < limit and chain not in protected]
+    sound = _newest_sound(rest, unsound)
+    doomed = [chain for chain in rest.chains if _last_instant(chain) < limit and chain not in (*protected, *sound)]
     if increments_only:
         doomed = [chain for chain in doomed if chain.increments or chain.replaced]
     doomed.reverse()
@@ -119,10 +139,10 @@ def _plan(collection: Collection, limit_in: Callable[[Collection], int], *, incr
     )
 
 
-def _cut_short(collection: Collection) -> BackupSet | None:
+def _cut_short(collection: Collection, now: float) -> BackupSet | None:
     """The interrupted set, unless the target holds a manifest of it: that may well be the newest good backup."""
     interrupted = collection.interrupted
-    return None if interrupted is None or interrupted.is_complete else interrupted
+    return interrupted if interrupted is not None and interrupted.is_given_up(now) else None
 
 
 def _protected(collection: Collection) -> list[BackupChain]:
@@ -134,13 +154,28 @@ def _protected(collection: Collection) -> list[BackupChain]:
     return protected + [chain for chain in collection.chains[-1:] if chain not in protected]
 
 
+def _newest_sound(collection: Collection, unsound: SetIds[SetId]) -> list[BackupChain]:
+    """The newest chain without a fault, and the one with the newest backup that no fault affects."""
+    newest = [chain for chain in collection.chains if _is_sound(chain, unsound)][-1:]
+    points = {
+        one.id.end: chain
+        for chain in collection.chains
+        for one in takewhile(lambda one: one.id not in unsound, chain.usable)
+    }
+    return newest + ([points[max(points)]] if points else [])
+
+
+def _is_sound(chain: BackupChain, unsound: SetIds[SetId]) -> bool:
+    return bool(chain.usable) and not any(one.id in unsound for one in chain.sets)
+
+
 def _last_instant(chain: BackupChain) -> int:
     return max(one.id.end for one in (*chain.sets, *chain.replaced))
 
 
-def _nth_newest_full(collection: Collection, count: int) -> int:
+def _nth_newest_full(collection: Collection, *, count: int, unsound: SetIds[SetId]) -> int:
     """When that backup was begun; a time before all others if there are fewer."""
-    fulls = sorted((chain.start for chain in collection.chains if chain.full.is_complete), reverse=True)
+    fulls = sorted((chain.start for chain in collection.chains if _is_sound(chain, unsound)), reverse=True)
     return fulls[count - 1] if len(fulls) >= count else _BEFORE_ALL
 
 

@@ -7,10 +7,13 @@ the same thing are both kept, the likelier first, so that a reader can take the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from twofold.model.backup import FileRole, SetId, SetKind, StoredName, Wrapping
 from twofold.model.value import field, value
+
+_STILL_BEING_MADE: Final = 86_400
+"""For so many seconds a backup that was begun elsewhere is taken to be under way."""
 
 
 class FoundFile(NamedTuple):
@@ -60,6 +63,19 @@ class BackupSet:
         """
         here = any(file.meaning.wrapping is Wrapping.PLAIN for file in self.local_manifests)
         return here and self.is_abandoned and bool(self.volumes) and bool(self.signatures)
+
+    @property
+    def is_begun_here(self) -> bool:
+        """Whether a run with this archive directory, whose lock is held, left it unfinished: nobody else writes it."""
+        return any(file.meaning.partial for file in self.local)
+
+    def is_given_up(self, now: float) -> bool:
+        """Whether it has no manifest at the target and surely will not get one; `now` in seconds since 1970.
+
+        What was begun elsewhere may be being made, and with signatures it may be whole but for a lost manifest.
+        """
+        is_old = self.id.end < now - _STILL_BEING_MADE
+        return not self.is_complete and (self.is_begun_here or (is_old and not self.signatures))
 
     @property
     def is_encrypted(self) -> bool:

@@ -1,7 +1,7 @@
 """Backs a tree up: decides whether to begin or to continue a chain, runs the pipeline, commits.
 
 A set counts only from the moment its manifest is at the target. The volumes come first, then the signatures, then the
-manifest; an interruption before leaves a set that nobody takes for a backup.
+manifest, and that only if all else is still there; an interruption before leaves a set that nobody takes for a backup.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from twofold.model.backup import FileRole, SetId, SetKind, StoredName
 from twofold.model.times import Clock, SystemClock
 from twofold.model.value import field, replace, value
 from twofold.monitor import Advance, FileStored, Monitor, Note, Storing, Underway, VolumeDone
+from twofold.operations.completeness import require_stored
 from twofold.operations.known_state import open_known_state, state_identity
 from twofold.pipeline.chunks import SLACK, ChunkBuilder, chunk_capacity
 from twofold.pipeline.compare import compare
@@ -235,7 +236,7 @@ class _Run:
         self._plan = plan
         self._options = options
         self._monitor = monitor
-        self._stored_bytes = 0
+        self._stored: dict[str, int] = {}
 
     def carry_out(self, began: float, clock: Clock) -> BackupSummary:
         repository, options = self._repository, self._options
@@ -258,13 +259,14 @@ class _Run:
             tally, root = self._run(crew, state, changes, signatures, manifest, entrances, lookup)
             tally.errors += self._source.problems
             ended = clock.now()
-            if not self._stored_bytes:
+            if not self._stored:
                 return BackupSummary(self._set_id, began, ended, tally, skipped=True)
             self._monitor.report(Storing("signatures and manifest"))
-            signatures.commit(self._set_id)
+            stored = signatures.commit(self._set_id)
+            require_stored(repository, {**self._stored, stored.name: stored.size})
             manifest.commit(changes)
             self._keep_knowledge(state, root, entrances)
-            return BackupSummary(self._set_id, began, ended, tally, self._stored_bytes)
+            return BackupSummary(self._set_id, began, ended, tally, sum(self._stored.values()))
 
     def _keep_knowledge(self, state: StateWriter, root: int, entrances: EntranceWriter) -> None:
         """The backup is there; what only makes the next one faster, or a restore, may fail."""
@@ -342,11 +344,12 @@ class _Run:
     def _store(self, volume: Volume, manifest: ManifestFiles, entrances: EntranceWriter) -> None:
         repository = self._repository
         self._monitor.report(Storing(f"volume {volume.number}"))
-        name = repository.hand_over(volume.sealed.path, self._volume_name(volume.number))
+        manifest.begin()
+        stored = repository.hand_over(volume.sealed.path, self._volume_name(volume.number))
         manifest.add(volume.record())
         entrances.add(volume.number, volume.sealed.sha256)
-        self._stored_bytes += volume.sealed.size
-        self._monitor.report(VolumeDone(volume.number, name, volume.sealed.size, volume.read_bytes))
+        self._stored[stored.name] = volume.sealed.size
+        self._monitor.report(VolumeDone(volume.number, stored.name, volume.sealed.size, volume.read_bytes))
 
 
 def _advance(tally: Tally, builder: ChunkBuilder, sealer: VolumeSealer) -> Advance:

@@ -30,6 +30,7 @@ from twofold.model.value import value
 from twofold.monitor import FileRestored, Monitor, Note, Problem
 from twofold.operations.counting import CountingMonitor
 from twofold.pipeline.chain_reading import ChainReader, ReadingPlan, plan_reading, require_volumes
+from twofold.pipeline.differences import NoScratch
 from twofold.pipeline.mentions import narrowed
 from twofold.pipeline.merge import CheckedRun, FileHistory, Stretch, history_of, one_by_one
 from twofold.pipeline.rebuild import Content, Rebuilt, rebuild
@@ -43,7 +44,7 @@ from twofold.tree.write_runs import RunWriter
 
 _NOTHING_RESTORED = "No files found in archive - nothing restored. Check what is included and excluded"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # every further file would fail as well
-UNSOUND = (FormatError, CorruptStream, DataLost)
+UNSOUND = (FormatError, CorruptStream, DataLost, NoScratch)
 
 
 @value

@@ -23,6 +23,7 @@ from twofold.operations.local_walk import Local, LocalWalk
 from twofold.operations.restore import RestorePlan, report_lost_volumes
 from twofold.operations.verify_runs import RunComparison, beside
 from twofold.pipeline.chain_reading import ChainReader
+from twofold.pipeline.differences import NoScratch
 from twofold.pipeline.entries import EntryMaker
 from twofold.pipeline.known import FIELDS, MODE, TYPE
 from twofold.pipeline.merge import CheckedRun, FileHistory, Stretch, history_of
@@ -188,7 +189,7 @@ class _Verifier:
             finally:
                 if rebuilt.content is not None:
                     rebuilt.content.close()
-        except (FormatError, CorruptStream, DataLost) as error:
+        except (FormatError, CorruptStream, DataLost, NoScratch) as error:
             self._monitor.report(Problem(history.path, str(error), "restore"))
 
     def _compare(self, rebuilt: Rebuilt, path: bytes, local: Local) -> None:

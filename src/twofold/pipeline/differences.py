@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from twofold import rsync, system
+from twofold.errors import TwofoldError
 from twofold.model.entry import ContentRecord
 from twofold.pipeline.recorded import check_written, final
 from twofold.pipeline.versions import Version, read_some
@@ -20,6 +22,10 @@ BLOCK: Final = (1 << 20) + (1 << 17)
 """What is read of a content at once: a MiB of tar, and the rest of the part that it ends in."""
 _MOST_COMMANDS: Final = 1 << 20  # 60 MB of memory
 _UNLIMITED: Final = (1 << 63) - 1
+
+
+class NoScratch(TwofoldError):
+    """A scratch file cannot be made or written; that says nothing about what the archive holds."""
 
 
 class _Delta(NamedTuple):
@@ -34,12 +40,13 @@ class _Delta(NamedTuple):
 class Differences:
     """Deltas of one file, oldest first.
 
-    Raises CorruptDelta, CorruptContent, OSError, and what reading a version raises.
+    Raises CorruptDelta, CorruptContent, NoScratch, and what reading a version raises.
     """
 
     def __init__(self, temp_dir: str, *, most_commands: int = _MOST_COMMANDS) -> None:
         self._temp_dir = temp_dir
-        self._held = system.scratch_file(temp_dir)
+        with scratching(temp_dir):
+            self._held = system.scratch_file(temp_dir)
         self._composition = rsync.Composition(self._held, most_commands=most_commands)
         self._deltas: list[_Delta] = []
 
@@ -48,7 +55,8 @@ class Differences:
         begin = end = self._deltas[-1].end if self._deltas else 0
         block = read_some(version, BLOCK) if beginning is None else beginning
         while block:
-            self._composition.feed_delta(block)
+            with scratching(self._temp_dir):
+                self._composition.feed_delta(block)
             end += len(block)
             block = read_some(version, BLOCK)
         record = final(version.entry.content)
@@ -81,7 +89,9 @@ class Differences:
         while made := composition.take(BLOCK):
             yield made
         for block in basis:
-            if composition.feed(block):
+            with scratching(self._temp_dir):
+                passes = composition.feed(block)
+            if passes:
                 yield block
             while made := composition.take(BLOCK):
                 yield made
@@ -94,12 +104,15 @@ class Differences:
         check_steps: bool,
         witness: Callable[[Version, Iterable[bytes]], Iterable[bytes]] | None,
     ) -> Iterator[bytes]:
-        state = system.scratch_file(self._temp_dir)
+        with scratching(self._temp_dir):
+            state = system.scratch_file(self._temp_dir)
         try:
             for block in basis:
-                write_all(state, block)
+                with scratching(self._temp_dir):
+                    write_all(state, block)
             for delta in self._deltas:
-                before, state = state, self._patched(state, delta)
+                with scratching(self._temp_dir):
+                    before, state = state, self._patched(state, delta)
                 os.close(before)
                 if check_steps and delta is not self._deltas[-1]:
                     check_written(state, delta.record)
@@ -121,6 +134,16 @@ class Differences:
             os.close(output)
             raise
         return output
+
+
+@contextmanager
+def scratching(temp_dir: str) -> Iterator[None]:
+    """While a scratch file is made or written. Raises NoScratch for OSError; the kernel's has no number."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).partition(" (os error")[0]
+        raise NoScratch(f"{reason} ({temp_dir}). Make room there, or choose another place with --tempdir") from error
 
 
 def blocks_of(descriptor: int) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from twofold import rsync, system
 from twofold.errors import CorruptDelta
 from twofold.format.difftar import Action
 from twofold.model.entry import ContentRecord, Entry, Kind
-from twofold.pipeline.differences import BLOCK, Differences, blocks_of, write_all
+from twofold.pipeline.differences import BLOCK, Differences, blocks_of, scratching, write_all
 from twofold.pipeline.merge import FileHistory
 from twofold.pipeline.recorded import CorruptContent, RunningCheck, check_whole, final
 from twofold.pipeline.versions import Doubt, Lost, Version, read_some, read_up_to
@@ -30,7 +30,7 @@ class Content:
     """The content of one regular file, to be used once, before the next path is asked for.
 
     Everything but `close` raises CorruptContent, CorruptDelta, DataLost and CorruptTar where the archive does not give
-    the content, and OSError for scratch files and the output.
+    the content, NoScratch for scratch files and OSError for the output.
     """
 
     __slots__ = (
@@ -100,9 +100,12 @@ class Content:
         """Makes a large content ahead of its use, so that its record is known, and that it is right."""
         if self.whole is not None or self._spooled >= 0:
             return
-        scratch = system.scratch_file(self._temp_dir)
+        with scratching(self._temp_dir):
+            scratch = system.scratch_file(self._temp_dir)
         try:
-            self.write_to(scratch)
+            for block in self.blocks():
+                with scratching(self._temp_dir):
+                    write_all(scratch, block)
         except BaseException:
             os.close(scratch)
             raise

@@ -13,6 +13,7 @@ from twofold.format.manifest import FileChange, VolumeRecord, filelist_bytes, he
 from twofold.model.backup import FileRole, SetId, StoredName, Wrapping
 from twofold.repository.archive_dir import AppendOnlyFile
 from twofold.repository.repository import Repository
+from twofold.storage.store import StoredFile
 
 _PIECE: Final = 1 << 20
 _WORDS: Final = {FileChange.NEW: b"n", FileChange.CHANGED: b"c", FileChange.DELETED: b"d"}
@@ -45,12 +46,13 @@ class SignatureFiles:
         for sealer in self._sealers:
             sealer.finish()
 
-    def commit(self, set_id: SetId) -> None:
+    def commit(self, set_id: SetId) -> StoredFile:
         """Hands the one to the target, then gives the other its name."""
         meaning = StoredName(set_id, FileRole.SIGNATURES, self._repository.written_wrapping(FileRole.SIGNATURES))
-        self._repository.hand_over(self._remote_path, meaning)
+        stored = self._repository.hand_over(self._remote_path, meaning)
         archive_dir = self._repository.archive_dir
         archive_dir.install(self._local_path, archive_dir.signature_path(set_id))
+        return stored
 
     def abort(self) -> None:
         """Removes what was not committed; may be called any time."""
@@ -105,13 +107,28 @@ class ManifestFiles:
         self._set_id = set_id
         self._header = header_bytes(hostname, source)
         self._file: AppendOnlyFile | None = None
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """A volume is about to be sent: what lies at the target from now on was begun here, however this run ends.
+
+        That is said by the partial signature file, beside which alone duplicity resumes an incremental
+        (docs/format.md 10.4); without a partial manifest it deletes the set and starts over, as we do.
+        """
+        if not self._has_begun:
+            archive_dir = self._repository.archive_dir
+            for name, _ in [*archive_dir.list()]:
+                # Of runs that ended before their first volume was there: the lock is held, so nobody makes these.
+                if (meaning := archive_dir.codec.parse(name)) is not None and meaning.partial:
+                    archive_dir.remove(name)
+            AppendOnlyFile(archive_dir.signature_path(self._set_id, partial=True)).close()
+            archive_dir.sync()
+            self._has_begun = True
 
     def add(self, record: VolumeRecord) -> None:
-        """A volume is at the target. The partial files come into being with the first one, as duplicity expects."""
+        """A volume is at the target. The partial manifest comes into being with the first one, as duplicity expects."""
         archive_dir = self._repository.archive_dir
         if self._file is None:
-            # An incremental is resumed by duplicity only beside a partial signature file (docs/format.md 10.4).
-            AppendOnlyFile(archive_dir.signature_path(self._set_id, partial=True)).close()
             self._file = AppendOnlyFile(archive_dir.manifest_path(self._set_id, partial=True))
             self._file.append(self._header)
             archive_dir.sync()

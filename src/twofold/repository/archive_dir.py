@@ -25,8 +25,10 @@ _SCRATCH_PREFIX: Final = "twofold-scratch-"
 class ArchiveDir:
     """One folder, one backup. Everything but `list` wants the lock to be held."""
 
-    def __init__(self, path: str, codec: NameCodec) -> None:
+    def __init__(self, path: str, codec: NameCodec, *, tidies: bool = True) -> None:
+        """Unless it `tidies`, what killed runs have left here stays, as a dry run wants it."""
         self.path = path
+        self._tidies = tidies
         self.codec = codec
         self._lock = -1
         self._scratch_number = 0
@@ -48,7 +50,7 @@ class ArchiveDir:
                 f"Cannot use the archive directory {self.path}: {error.strerror}; name another one with --archive-dir"
             ) from error
         names = frozenset(os.listdir(self.path))
-        for name in names:
+        for name in names if self._tidies else ():
             left = name.startswith((_SCRATCH_PREFIX, STATE_NAME + "."))  # by a run that was killed: it has no lock
             alone = name.startswith(_ENTRANCES_PREFIX) and name[len(_ENTRANCES_PREFIX) :] not in names
             if left or alone:

@@ -25,7 +25,7 @@ from twofold.model.backup import FileRole, StoredName, Wrapping
 from twofold.model.value import value
 from twofold.monitor import BadDownload, Monitor
 from twofold.repository.archive_dir import ArchiveDir
-from twofold.storage.store import CanMove, CanOpenInPlace, CanStage, Key, Store, ability
+from twofold.storage.store import CanMove, CanOpenInPlace, CanSeeWriters, CanStage, Key, Store, StoredFile, ability
 
 T = TypeVar("T")
 
@@ -124,17 +124,24 @@ class Repository:
             self._has_begun_set = True
             self.envelope.prepare(_FILES_OF_A_SET, self.staging_directory())
 
-    def hand_over(self, path: str, meaning: StoredName) -> str:
-        """Stores a finished local file, which is gone afterwards; gives its name at the target."""
-        name = self.codec.format(meaning)
-        key = Key(meaning.role, name)
+    def hand_over(self, path: str, meaning: StoredName) -> StoredFile:
+        """Stores a finished local file, which is gone afterwards."""
+        key = Key(meaning.role, self.codec.format(meaning))
         mover = ability(self.store, CanMove)
         if mover is not None:
-            mover.move(path, key)
-        else:
-            self.store.put(key, path)
-            os.unlink(path)
-        return name
+            return mover.move(path, key)
+        stored = self.store.put(key, path)
+        os.unlink(path)
+        return stored
+
+    def refuse_beside_writer(self) -> None:
+        """Raises UserError when another process is storing files at the target: what is unfinished there is its own."""
+        seen = ability(self.store, CanSeeWriters)
+        if seen is not None and seen.has_other_writer():
+            raise UserError(
+                "Another backup is being written to this target, maybe the one that has no manifest there, so nothing "
+                "is deleted. Wait until it has ended"
+            )
 
     def delete(self, files: Iterable[FoundFile]) -> None:
         """Deletes files at the target, in the order given."""

@@ -29,6 +29,13 @@ from twofold.repository.repository import Repository
 _METADATA: Final = (FileRole.MANIFEST, FileRole.SIGNATURES)
 _PIECE: Final = 1 << 20
 
+TARGET_EMPTY: Final = Note(
+    "The target holds no backup at all, though there were some before; the local cache is left alone. "
+    "Is the disk mounted?",
+    warning=True,
+)
+"""What is said where `SyncPlan.target_empty`."""
+
 
 @value
 class SyncPlan:
@@ -83,13 +90,7 @@ def synchronize(
     be opened, keys or passphrase are wrong, and that is raised.
     """
     if plan.target_empty:
-        monitor.report(
-            Note(
-                "The target holds no backup at all, though there were some before; the local cache is left alone. "
-                "Is the disk mounted?",
-                warning=True,
-            )
-        )
+        monitor.report(TARGET_EMPTY)
     if not dry_run:
         if plan.copy or plan.remove:
             monitor.report(MetadataSyncing())

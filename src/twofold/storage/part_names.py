@@ -3,6 +3,8 @@
 A name is `.twofold-part-<when>-<machine>-<process>-<random>`: seconds since 1970, a hash that tells machines (and
 containers) apart, the process id. It begins with a dot, so that it never extends a name that duplicity recognises.
 What a dead process of this machine left is removed at once, what others left after a week: no upload takes that long.
+A file that had to make way for its successor is `.twofold-old-<the same>-<its name>`; a dead process left it only if
+its name may be free now: it is never removed unseen, but gets its name back (`take_parked`).
 Should a living one lose its file all the same, its rename fails and it uploads again.
 """
 
@@ -21,7 +23,10 @@ from twofold.storage.unfinished import PART_PREFIX, PREFIX
 LONGEST_UPLOAD = 7 * 86_400
 """Seconds after which nobody is still writing to a file in the making."""
 
-_NAME = re.compile(re.escape(PART_PREFIX) + r"([0-9a-f]{1,12})-([0-9a-f]{12})-(\d{1,10})-[0-9a-f]{16}")
+_PARKED_PREFIX = f"{PREFIX}old-"
+_MAKER = r"([0-9a-f]{1,12})-([0-9a-f]{12})-(\d{1,10})-[0-9a-f]{16}"
+_NAME = re.compile(re.escape(PART_PREFIX) + _MAKER, re.ASCII)
+_PARKED = re.compile(re.escape(_PARKED_PREFIX) + _MAKER + "-(.+)", re.ASCII | re.DOTALL)
 
 
 def is_unfinished(name: str) -> bool:
@@ -35,6 +40,7 @@ class PartNames:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._abandoned: set[str] = set()
+        self._parked: dict[str, str] = {}
         self.looked = False
 
     def new(self) -> str:
@@ -42,14 +48,27 @@ class PartNames:
         when = int(self._clock.now())
         return f"{PART_PREFIX}{when:x}-{_machine()}-{os.getpid()}-{os.urandom(8).hex()}"
 
+    def parked(self, name: str) -> str:
+        """Where the file of this name waits until its successor has got the name."""
+        return f"{_PARKED_PREFIX}{self.new().removeprefix(PART_PREFIX)}-{name}"
+
     def abandon(self, name: str) -> None:
         """Says that a file of this store will not be finished."""
         self._abandoned.add(name)
 
     def see(self, names: Iterable[str]) -> None:
         """Is told all names at the place; remembers those that nobody is writing to any more."""
-        self._abandoned.update(name for name in names if is_unfinished(name) and self._is_dead(name))
+        for name in filter(is_unfinished, names):
+            if (match := _NAME.fullmatch(name)) and self._is_dead(match):
+                self._abandoned.add(name)
+            elif (match := _PARKED.fullmatch(name)) and self._is_dead(match):
+                self._parked[name] = match[4]
         self.looked = True
+
+    def take_parked(self) -> dict[str, str]:
+        """The names of parked files, each given once, with the names that they had."""
+        taken, self._parked = self._parked, {}
+        return taken
 
     def take_abandoned(self) -> list[str]:
         """The names to remove, each given once."""
@@ -61,10 +80,7 @@ class PartNames:
                 break
         return taken
 
-    def _is_dead(self, name: str) -> bool:
-        match = _NAME.fullmatch(name)
-        if match is None:
-            return False
+    def _is_dead(self, match: re.Match[str]) -> bool:
         when, machine, process = int(match[1], 16), match[2], int(match[3])
         return self._clock.now() - when > LONGEST_UPLOAD or (machine == _machine() and not _is_alive(process))
 

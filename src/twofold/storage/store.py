@@ -261,6 +261,14 @@ class CanReportSpace(Protocol):
 
 
 @runtime_checkable
+class CanSeeWriters(Protocol):
+    """Notices when another process is writing at the same place."""
+
+    def has_other_writer(self) -> bool:
+        """Whether another living process is storing files there now. False where that cannot be known."""
+
+
+@runtime_checkable
 class CanDeleteMany(Protocol):
     """Deletes in bulk."""
 

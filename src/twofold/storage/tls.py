@@ -16,9 +16,7 @@ def tls_context(settings: StoreSettings) -> ssl.SSLContext:
     else the system's. Raises UserError when what was named cannot be read.
     """
     options = settings.options
-    file, path = options.ssl_cacert_file, options.ssl_cacert_path
-    if file is None and path is None:
-        file = _usual_file(settings)
+    file, path = trusted_file(settings), options.ssl_cacert_path
     try:
         context = ssl.create_default_context(cafile=file, capath=path)
     except OSError as error:  # ssl.SSLError is one
@@ -30,7 +28,11 @@ def tls_context(settings: StoreSettings) -> ssl.SSLContext:
     return context
 
 
-def _usual_file(settings: StoreSettings) -> str | None:
+def trusted_file(settings: StoreSettings) -> str | None:
+    """The file named, or duplicity's own where nothing was named; None for the system's certificates or a directory."""
+    options = settings.options
+    if options.ssl_cacert_file is not None or options.ssl_cacert_path is not None:
+        return options.ssl_cacert_file
     home = settings.environment.get("HOME")
     places = [f"{home}/.duplicity/cacert.pem", f"{home}/duplicity_cacert.pem"] if home else []
     return next((place for place in [*places, "/etc/duplicity/cacert.pem"] if os.path.isfile(place)), None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Collection
 from enum import Enum
 from types import TracebackType
 from typing import Self
@@ -111,6 +112,28 @@ def sweep(directory: str, *, owner: int | None = None) -> None:
                 _sweep_staging(entry.path)
         except OSError:
             continue
+
+
+def is_being_written(directory: str, *, own: Collection[str]) -> bool:
+    """Whether a living process holds something unfinished in `directory`, except for the paths in `own`.
+
+    What cannot be opened, and what a file system without locks holds, tells nothing.
+    """
+    with os.scandir(directory) as entries:
+        others = [entry for entry in entries if entry.name.startswith(PREFIX) and entry.path not in own]
+    return any(map(_is_locked, others))
+
+
+def _is_locked(entry: os.DirEntry[str]) -> bool:
+    path = os.path.join(entry.path, LOCK_NAME) if entry.name.startswith(STAGING_PREFIX) else entry.path
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return _lock(descriptor) is _Lock.BUSY
+    finally:
+        os.close(descriptor)
 
 
 def _sweep_part(path: str) -> None:

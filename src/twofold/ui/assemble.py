@@ -88,7 +88,8 @@ def assemble(
     temp_dir = find_temp_dir(options, environment)
     store = _patient(_open_store(command.url, command, environment, prompter), options, monitor)
     codec = _codec(options)
-    archive_dir = ArchiveDir(_archive_path(command.url_as_typed, options.name, command, environment), codec)
+    archive_path = _archive_path(command.url_as_typed, options.name, command, environment)
+    archive_dir = ArchiveDir(archive_path, codec, tidies=not options.dry_run)
     repository = Repository(
         store,
         archive_dir,

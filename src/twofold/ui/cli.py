@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from twofold import rsync, system
 from twofold.errors import TwofoldError, UserError
 from twofold.model.times import Clock, SystemClock
-from twofold.model.value import record, value
+from twofold.model.value import field, record, value
 from twofold.monitor import Monitor
 from twofold.ui.actions import carry_out
 from twofold.ui.assemble import assemble
@@ -23,14 +23,14 @@ from twofold.ui.conversion import Surroundings, log_targets
 from twofold.ui.environment import Environment
 from twofold.ui.failure import INTERRUPTED, Failure, describe, describe_unexpected
 from twofold.ui.machine_log import MachineLog
-from twofold.ui.message import Level, Sink, Sinks, info, notice, warning
+from twofold.ui.message import Level, Message, Sink, Sinks, info, notice, warning
 from twofold.ui.parser import CommandLine, HelpRequest, VersionRequest, parse
 from twofold.ui.prompt import Prompter, TerminalPrompter
 from twofold.ui.reporting import Reporter
 from twofold.ui.terminal import Terminal, page
 from twofold.ui.timings import Timings
 from twofold.ui.usage import CommandLineError, CountTooSmall
-from twofold.ui.version import version_line
+from twofold.ui.version import DUPLICITY, version_line
 
 if TYPE_CHECKING:
     from twofold.ui.answer import Answer
@@ -57,32 +57,36 @@ def run() -> int:
     environment = Environment.of_process()
     terminal = Terminal.of_process()
     with termination():
-        try:
-            return run_with(environment, terminal)
-        finally:
-            terminal.finish()
+        return run_with(environment, terminal)
 
 
 @record
 class _Voices:
-    """Who is told, as far as that is known by now; `screen` is there with --progress, `answer` with --json."""
+    """Who is told, as far as that is known by now; `screen` is there with --progress, `answer` with --json.
+
+    `result_is_said` if what is asked for is to say something; `mourned` names the lost that have been told of.
+    """
 
     sink: Sink
     log: MachineLog
+    result_is_said: bool = True
     screen: Screen | None = None
     answer: Answer | None = None
+    mourned: set[str] = field(default_factory=set)
 
 
 def run_with(environment: Environment, terminal: Terminal) -> int:
     """One whole run; gives the exit code. Every error has become a message by then."""
     voices = _Voices(terminal, MachineLog(()))
     try:
-        code = _guarded(environment, terminal, voices)
+        code = _without_lost(_guarded(environment, terminal, voices), environment, terminal, voices)
         if voices.answer is not None:
             voices.answer.finish(code)
+            code = _without_lost(code, environment, terminal, voices)
         return code
     finally:
         voices.log.close()
+        terminal.finish()
 
 
 def _guarded(environment: Environment, terminal: Terminal, voices: _Voices) -> int:
@@ -105,6 +109,34 @@ def _guarded(environment: Environment, terminal: Terminal, voices: _Voices) -> i
         for message in failure.messages:
             voices.sink.tell(message)
         return failure.exit_code
+
+
+def _without_lost(code: int, environment: Environment, terminal: Terminal, voices: _Voices) -> int:
+    """The exit code of a run that may have lost a voice; what can still speak says so, once.
+
+    Scripts that call duplicity rely on 0 for a backup that was made, whatever became of its log.
+    """
+    terminal.finish()
+    streams = (terminal.output, terminal.errors)
+    lost = [(each.name, each.error) for each in streams if each.error is not None] + voices.log.lost
+    fails = bool(lost) and (voices.result_is_said or environment.program != DUPLICITY)
+    for name, error in lost:
+        if name not in voices.mourned:
+            voices.mourned.add(name)
+            text = (
+                f"Cannot write to {name}: {error.strerror}. The work went on, but what was to be said there is not "
+                "complete. Make room there, or let it go elsewhere"
+            )
+            _mourn(Message(Level.ERROR, text) if fails else warning(text), terminal, voices)
+    return code or int(fails)
+
+
+def _mourn(message: Message, terminal: Terminal, voices: _Voices) -> None:
+    voices.log.tell(message)
+    if voices.answer is not None:
+        voices.answer.note(message)
+    stream = terminal.output if terminal.errors.is_lost and voices.answer is None else terminal.errors
+    stream.write(f"{message.text}\n", flush=True)
 
 
 def _understood(
@@ -132,6 +164,7 @@ def _listen(command: CommandLine, environment: Environment, terminal: Terminal, 
     """Finds out who is to be told from here on. Raises LogUnavailable."""
     options = command.options
     output, errors = terminal.output, terminal.errors
+    voices.result_is_said = options.json or command.action in (Action.LIST, Action.STATUS)
     if options.progress:
         from twofold.ui.showing import around, screen_for
 
@@ -214,9 +247,15 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
                     timings.message()
                 )
     if command.action.makes_backup:
-        program = environment.program
-        sink.tell(notice("Duplicity backup complete." if program == "duplicity" else "Backup complete."))
+        sink.tell(notice(_ending(environment.program, dry_run=command.options.dry_run)))
     return code
+
+
+def _ending(program: str, *, dry_run: bool) -> str:
+    """The last words of a backup; front ends know duplicity's, which never change."""
+    if program == DUPLICITY:
+        return "Duplicity backup complete."
+    return "Dry run complete: no backup was made." if dry_run else "Backup complete."
 
 
 def _monitor(

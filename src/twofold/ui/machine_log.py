@@ -1,6 +1,7 @@
 """Messages for programs, written to --log-fd and --log-file (docs/cli.md section 7.3). Front ends depend on every byte.
 
-Each stanza is written whole and at once. A reader that went away is no error.
+Each stanza is written whole and at once. A target that cannot be written ends no work: it gets no more. A reader that
+went away is no error; any other reason, such as a full disk, is kept for the end of the run.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ class MachineLog:
     """The sink for programs; at most `verbosity` is written, as on the terminal."""
 
     def __init__(self, files: Iterable[BinaryIO], *, verbosity: int = Level.NOTICE) -> None:
-        self._files = list(files)
+        self._opened = tuple(files)
+        self._files = list(self._opened)
         self._verbosity = verbosity
+        self.lost: list[tuple[str, OSError]] = []
+        """Targets that could not be written, and why."""
 
     @classmethod
     def open(cls, descriptors: Iterable[int], paths: Iterable[str], *, verbosity: int = Level.NOTICE) -> MachineLog:
@@ -42,8 +46,8 @@ class MachineLog:
             try:
                 file.write(data)
                 file.flush()
-            except BrokenPipeError:
-                self._lose(file)
+            except OSError as error:
+                self._lose(file, error)
 
     def tell_all(self, messages: Messages) -> None:
         if self._files:
@@ -52,14 +56,20 @@ class MachineLog:
 
     def close(self) -> None:
         """Closes files; descriptors that others opened stay open."""
-        for file in self._files:
-            file.close()
         self._files.clear()
+        for file in self._opened:
+            try:
+                file.close()
+            except OSError as error:
+                self.lost.append((_target(file), error))
 
-    def _lose(self, file: BinaryIO) -> None:
+    def _lose(self, file: BinaryIO, error: OSError) -> None:
         """Lets what is still buffered go to nowhere, or Python would complain about it at exit."""
-        if file in self._files:
-            self._files.remove(file)
+        if file not in self._files:
+            return
+        self._files.remove(file)
+        if not isinstance(error, BrokenPipeError):
+            self.lost.append((_target(file), error))
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, file.fileno())
         os.close(nowhere)
@@ -80,6 +90,10 @@ def quote_path(path: bytes | str) -> str:
     """A path as the log's first lines hold it; blanks stay as they are, which readers rely on. The root is `'.'`."""
     text = os.fsdecode(path) or "."
     return "'" + text.encode("unicode_escape").decode("ascii").replace("'", r"\x27") + "'"
+
+
+def _target(file: BinaryIO) -> str:
+    return f"--log-{'fd' if isinstance(file.name, int) else 'file'} {file.name}"
 
 
 def _open_descriptor(descriptor: int) -> BinaryIO:

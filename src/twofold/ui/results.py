@@ -18,7 +18,7 @@ from twofold.ui.status import FileHistory, SetChanges
 if TYPE_CHECKING:
     from twofold.operations.check import CheckSummary
     from twofold.operations.check_plan import CheckPlan
-    from twofold.operations.completeness import VolumeFault
+    from twofold.operations.completeness import SetFault
     from twofold.operations.listing import ListedFiles
     from twofold.operations.replicate import ReplicateSummary
     from twofold.operations.replicate_plan import ReplicatePlan
@@ -55,7 +55,7 @@ def backup_json(
     }
 
 
-def status_json(collection: Collection, *, archive_dir: str, faults: Iterable[VolumeFault]) -> dict[str, Json]:
+def status_json(collection: Collection, *, archive_dir: str, faults: Iterable[SetFault]) -> dict[str, Json]:
     """Which backups there are; chains are sorted by their ends, the newest last."""
     active = collection.active.chain if collection.active is not None else None
     last = collection.last_full
@@ -67,7 +67,7 @@ def status_json(collection: Collection, *, archive_dir: str, faults: Iterable[Vo
         "replaced": [set_json(each.id) for chain in collection.chains for each in chain.replaced],
         "incomplete": [set_json(each.id) for each in collection.sets if not each.is_complete],
         "faults": [
-            {"set_time": time_json(fault.set_end), "volume": fault.number, "reason": fault.reason} for fault in faults
+            {"set_time": time_json(each.set_id.end), "volume": each.number, "reason": each.reason} for each in faults
         ],
     }
 

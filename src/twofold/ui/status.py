@@ -56,6 +56,7 @@ class StatusReport:
     primary: ChainRows | None = None
     orphaned_set_count: int = 0
     incomplete_set_count: int = 0
+    cleanup_helps: bool = True
     faults: tuple[str, ...] = ()
     backend: str = "BackendWrapper"
 
@@ -157,7 +158,10 @@ def _status_lines(report: StatusReport) -> Iterator[str]:
     if report.orphaned_set_count or report.incomplete_set_count:
         yield f"Also found {report.orphaned_set_count} backup set(s) not part of any chain,"
         yield f"and {report.incomplete_set_count} incomplete backup set(s)."
-        yield 'These may be deleted by running duplicity with the "cleanup" command.'
+        if report.cleanup_helps:
+            yield 'These may be deleted by running duplicity with the "cleanup" command.'
+        else:
+            yield "The next backup sees to what was interrupted; cleanup deletes none of these."
     else:
         yield "No orphaned or incomplete backup sets found."
 

@@ -1,7 +1,8 @@
 """Writes messages for people: errors to standard error, all else to standard output (docs/cli.md section 7.1).
 
 Any file name can be written, whatever its bytes and the terminal's encoding; terminals get no control characters. A
-reader that went away is no error: what it would have read is dropped, and the work goes on.
+stream that cannot be written ends no work: what would have been said there is dropped. A reader that went away is no
+error; any other reason, such as a full disk, is kept for the end of the run.
 """
 
 from __future__ import annotations
@@ -37,32 +38,39 @@ def harmless(text: str) -> str:
 class OutputStream:
     """Standard output or error as bytes; each write is one piece, whatever other threads write."""
 
-    def __init__(self, file: BinaryIO | None, *, encoding: str, is_terminal: bool = False) -> None:
+    def __init__(
+        self, file: BinaryIO | None, *, encoding: str, is_terminal: bool = False, name: str = "the output"
+    ) -> None:
         self._file = file
         self.encoding = encoding
         self.is_terminal = is_terminal
+        self.name = name
+        self.error: OSError | None = None
 
     @property
     def is_lost(self) -> bool:
-        """Whether nobody reads any more."""
+        """Whether nothing can be written any more; `error` says why, unless the reader went away."""
         return self._file is None
 
     def write(self, text: str, *, flush: bool) -> None:
-        """Raises OSError for all but a reader that went away, such as a full disk."""
         self._write(encode_for(self.encoding, text), flush=flush)
 
     def _write(self, data: bytes, *, flush: bool) -> None:
-        if self._file is None:
+        file = self._file
+        if file is None:
             return
         try:
-            self._file.write(data)
+            if data:  # for nothing, some files find that there is no room
+                file.write(data)
             if flush:
-                self._file.flush()
-        except BrokenPipeError:
-            self._drop(self._file)
+                file.flush()
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.error = error
+            self._drop(file)
 
     def write_if_clean(self, text: str) -> bool:
-        """Writes a text if the encoding has all of it. Raises OSError as `write` does."""
+        """Writes a text if the encoding has all of it."""
         try:
             data = text.encode(self.encoding, "surrogateescape")
         except UnicodeEncodeError:
@@ -95,7 +103,8 @@ class Terminal:
     @classmethod
     def of_process(cls, *, verbosity: int = Level.NOTICE, clock: Clock | None = None) -> Terminal:
         """Standard output and error; either may be closed."""
-        return cls(_standard(sys.stdout), _standard(sys.stderr), verbosity=verbosity, clock=clock)
+        output, errors = _standard(sys.stdout, "standard output"), _standard(sys.stderr, "standard error")
+        return cls(output, errors, verbosity=verbosity, clock=clock)
 
     def tell(self, message: Message) -> None:
         if message.audience is Audience.PROGRAMS or not message.is_wanted(self._verbosity):
@@ -139,11 +148,11 @@ def page(text: str, terminal: Terminal, *, pager: str | None) -> None:
     terminal.output.write(text, flush=True)
 
 
-def _standard(stream: object) -> OutputStream:
+def _standard(stream: object, name: str) -> OutputStream:
     """One of sys.stdout and sys.stderr, which are None when the descriptor is closed."""
     buffer = getattr(stream, "buffer", None)
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    return OutputStream(buffer, encoding=encoding, is_terminal=buffer is not None and buffer.isatty())
+    return OutputStream(buffer, encoding=encoding, is_terminal=buffer is not None and buffer.isatty(), name=name)
 
 
 def _timestamp(now: float) -> str:

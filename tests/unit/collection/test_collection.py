@@ -254,9 +254,9 @@ def everything_asked(collection: Collection):
                 assert not any(one.usable for one in collection.chains) or point is signature_point
     return [
         plan_cleanup(collection),
-        *(plan_remove_older_than(collection, instant) for instant in range(-1, 8)),
-        *(plan_remove_all_but_n_full(collection, count) for count in (1, 2, 3)),
-        *(plan_remove_all_inc_of_but_n_full(collection, count) for count in (1, 2, 3)),
+        *(plan_remove_older_than(collection, instant, now=1e9) for instant in range(-1, 8)),
+        *(plan_remove_all_but_n_full(collection, count, now=1e9) for count in (1, 2, 3)),
+        *(plan_remove_all_inc_of_but_n_full(collection, count, now=1e9) for count in (1, 2, 3)),
     ]
 
 

@@ -76,7 +76,7 @@ def test_a_volume_that_cannot_be_stored(place: Place, stored: int, error: Storag
     memory = place.store
     place.store = FaultyStore(memory).fail(Operation.MOVE, skip=stored, error=error)
     assert fails(place, type(error)) is error
-    assert bool(place.partial_files()) == bool(stored)
+    assert len(place.partial_files()) == (2 if stored else 1)
     assert len(place.files) == stored
     recovers(place)
 
@@ -219,6 +219,7 @@ def test_a_full_disk_under_the_archive_directory(
     with monkeypatch.context() as patched:
         patched.setattr(owner, method, refuse)
         assert fails(place, OSError) is FULL_DISK
+    place.clock.advance(90_000)  # what was begun is not known here, and so taken to be under way elsewhere for a day
     recovers(place)
 
 

@@ -97,6 +97,21 @@ class TestRetryStore:
         assert memory.files == {"moved": b"moved", "copied": b"content", "created": b"created"}
         assert len(retries.pauses) == 5
 
+    @pytest.mark.parametrize("operation", [Operation.PUT, Operation.GET])
+    def test_a_file_that_arrived_incomplete_is_moved_again(
+        self, faulty: FaultyStore, memory: MemoryStore, files: Files, operation: Operation
+    ) -> None:
+        retries = Retries(faulty.fail(operation, times=2, error=Incomplete("The sizes differ")))
+        if operation is Operation.PUT:
+            retries.store.put(key("new"), files.source(b"x"))
+        else:
+            assert files.fetched(retries.store, "old") == b"content"
+        assert len(retries.pauses) == 2
+        retries = Retries(faulty.fail(Operation.PUT, times=9, error=Incomplete("The sizes differ")))
+        with pytest.raises(Incomplete):
+            retries.store.put(key("new"), files.source(b"x"))
+        assert len(retries.pauses) == RetryPolicy().attempts - 1
+
     def test_it_gives_up_after_the_last_attempt(self, faulty: FaultyStore) -> None:
         retries = Retries(faulty.fail(Operation.STAT, times=9), RetryPolicy(attempts=3))
         with pytest.raises(Unavailable):

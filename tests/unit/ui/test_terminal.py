@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 from typing import NamedTuple
@@ -188,6 +189,24 @@ def test_a_program_that_went_away_does_not_end_the_log():
         log.tell(notice("x"))
         log.tell(notice("y"))
     assert kept.getvalue() == b"NOTICE 1\n. x\n\nNOTICE 1\n. y\n\n"
+
+
+def test_a_full_target_is_kept_in_mind_and_does_not_end_the_log_of_others():
+    class FullAtLast(io.BytesIO):
+        name = "log"
+
+        def close(self) -> None:
+            raise OSError(errno.EDQUOT, "Quota exceeded")
+
+    kept, last = io.BytesIO(), FullAtLast()
+    with open("/dev/full", "wb") as full:
+        log = MachineLog([full, kept, last])
+        log.tell(notice("x"))
+        log.tell(notice("y"))
+        assert kept.getvalue() == last.getvalue() == b"NOTICE 1\n. x\n\nNOTICE 1\n. y\n\n"
+        log.close()
+    found = [(name, error.errno) for name, error in log.lost]
+    assert found == [("--log-file /dev/full", errno.ENOSPC), ("--log-file log", errno.EDQUOT)]
 
 
 def test_targets_that_cannot_be_written_are_named(tmp_path):

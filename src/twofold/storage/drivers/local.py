@@ -25,8 +25,8 @@ _TRAITS = StoreTraits(parallel=2, atomic_put=Atomicity.BY_RENAME)
 
 
 class LocalStore:
-    """A Store in a directory; also CanMove, CanStage, CanOpenInPlace, CanReadRange, CanCopy, CanCreateExclusive and
-    CanReportSpace.
+    """A Store in a directory; also CanMove, CanStage, CanOpenInPlace, CanReadRange, CanCopy, CanCreateExclusive,
+    CanReportSpace and CanSeeWriters.
 
     Stored files get the permissions that a file newly made there gets (umask, default ACL), moved ones too.
     """
@@ -166,6 +166,11 @@ class LocalStore:
                 self._stagings.append(unfinished.Staging.make(self._directory or "."))
             staging = self._stagings[0]
             return None if staging is None else staging.path
+
+    def has_other_writer(self) -> bool:
+        with self._doing(Operation.LIST, ""):
+            own = [staging.path for staging in self._stagings if staging is not None]
+            return unfinished.is_being_written(self._directory or ".", own=own)
 
     def close(self) -> None:
         with self._doing(Operation.DELETE, ""):

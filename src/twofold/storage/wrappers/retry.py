@@ -1,4 +1,6 @@
-"""Another try for what was Unavailable, after exponentially growing pauses with full jitter; nothing else is retried.
+"""Another try for what was Unavailable, after exponentially growing pauses with full jitter.
+
+A file that arrived Incomplete is sent or fetched again in the same way; nothing else is retried.
 
 Sleeping and chance are handed in, so that tests neither wait nor throw dice. The clock is not needed: the limit is the
 sum of the pauses.
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from twofold.errors import AlreadyExists, Unavailable
+from twofold.errors import AlreadyExists, Incomplete, Unavailable
 from twofold.model.value import value
 from twofold.storage.store import (
     ByteCounter,
@@ -56,7 +58,7 @@ class FailedAttempt:
     operation: Operation
     name: str
     number: int
-    error: Unavailable
+    error: Unavailable | Incomplete
     pause: float
 
 
@@ -189,26 +191,34 @@ class RetryStore(StoreWrapper):
 
             try:
                 return transfer(count)
-            except Unavailable:
+            except (Unavailable, Incomplete):
                 if moved:
                     counter(-moved)
                 raise
 
-        return self._attempts(operation, key.name, attempt)
+        return self._attempts(operation, key.name, attempt, incomplete=Incomplete)
 
-    def _attempts(self, operation: Operation, name: str, attempt: Callable[[], T]) -> T:
+    def _attempts(
+        self,
+        operation: Operation,
+        name: str,
+        attempt: Callable[[], T],
+        *,
+        incomplete: type[Unavailable | Incomplete] = Unavailable,
+    ) -> T:
+        """What `attempt` gives in the end; `incomplete` is what is retried besides Unavailable."""
         number = 0
         waited = 0.0
         while True:
             number += 1
             try:
                 return attempt()
-            except Unavailable as error:
+            except (Unavailable, incomplete) as error:
                 pause = pause_after(
                     number,
                     policy=self._policy,
                     chance=self._chance(),
-                    retry_after=error.retry_after,
+                    retry_after=error.retry_after if isinstance(error, Unavailable) else None,
                     waited=waited,
                 )
                 if pause is None:

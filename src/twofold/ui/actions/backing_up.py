@@ -9,15 +9,15 @@ from twofold import system
 from twofold.collection.chains import BackupChain
 from twofold.collection.collection import Collection
 from twofold.collection.sets import BackupSet
-from twofold.errors import EnvelopeError, FormatError, MissingVolume, NotFound, UserError
+from twofold.errors import CorruptManifest, EnvelopeError, FormatError, MissingVolume, NotFound, UserError
 from twofold.model.backup import FileRole, SetKind
 from twofold.model.times import format_asctime
 from twofold.model.value import replace
 from twofold.monitor import Finished, Note
 from twofold.operations.backup import BackupOptions, BackupPlan, BackupSummary, backup, plan_backup
-from twofold.operations.completeness import find_volume_faults
+from twofold.operations.completeness import find_faults
 from twofold.operations.source_check import check_source
-from twofold.operations.unfinished import clear_unfinished, plan_unfinished
+from twofold.operations.unfinished import clear_unfinished, plan_unfinished, without_unfinished
 from twofold.repository.manifests import load_remote_manifest
 from twofold.select.compiling import normalized_source
 from twofold.select.conditions import Mode
@@ -34,21 +34,21 @@ from twofold.ui.selection import build_selection
 from twofold.ui.statistics import BackupFacts, BackupStatistics, statistics_json, statistics_message
 from twofold.ui.version import DUPLICITY
 
+_FULL_INSTEAD = "so a full backup is made instead of continuing"
 _ASKED = {Action.FULL: SetKind.FULL, Action.INCREMENTAL: SetKind.INCREMENTAL, Action.BACKUP: None}
 
 
 def back_up(run: Run, beginning: Beginning) -> int:
     """Makes a backup, or what is left to be done of it; gives the exit code."""
-    command, source = run.command, normalized_source(os.fsencode(run.command.path))
+    source = normalized_source(os.fsencode(run.command.path))
     tree = _source_tree(run)
     _check_place(run, beginning.collection)
-    collection = _clear_unfinished(run, beginning.collection)
-    if command.action is not Action.FULL:
-        newest = collection.chains[-1] if collection.chains else None
-        collection = synchronized(run, collection, newest)
+    collection, asked, doubt = _cleared(run, beginning.collection)
     report_last_full(run, collection)
     backup_options = _backup_options(run, source)
-    plan = plan_backup(collection, asked=_asked(run, collection), options=backup_options)
+    plan = plan_backup(collection, asked=asked or _asked(run, collection), options=backup_options)
+    if doubt:
+        plan = replace(plan, reason=doubt, is_warning=True)
     if plan.kind is SetKind.INCREMENTAL and collection.active is not None:
         plan = _checked_plan(run, plan, collection, collection.active.chain)
     if plan.reason is not None:
@@ -118,26 +118,37 @@ def _asked(run: Run, collection: Collection) -> SetKind | None:
 
 def _checked_plan(run: Run, plan: BackupPlan, collection: Collection, chain: BackupChain) -> BackupPlan:
     """An increment on a chain that has lost a volume could never be restored whole, so it is not begun."""
-    faults = find_volume_faults(run.repository, chain.usable)
-    if not faults or not run.command.options.check_remote:
+    if not run.command.options.check_remote:
         return plan
-    first = faults[0]
-    text = f"Volume {first.number} of the backup of {format_asctime(first.set_end)} {first.reason}"
+    faults = find_faults(run.repository, chain.usable)
+    if not faults:
+        return plan
     if run.command.action is Action.INCREMENTAL:
-        raise MissingVolume(f"{text}, so the chain cannot be continued. Make a full backup")
+        raise MissingVolume(f"{faults[0].text}, so the chain cannot be continued. Make a full backup")
     full = plan_backup(collection, asked=SetKind.FULL, options=_backup_options(run, b""))
-    return replace(full, reason=f"{text}, so a full backup is made instead of continuing", is_warning=True)
+    return replace(full, reason=f"{faults[0].text}, {_FULL_INSTEAD}", is_warning=True)
 
 
-def _clear_unfinished(run: Run, collection: Collection) -> Collection:
-    plan = plan_unfinished(collection)
-    if plan is None:
-        return collection
-    if run.command.options.dry_run:
-        remote, local = ({file.name for file in files} for files in (plan.remote, plan.local))
-        return collection.without(remote, local=local)
-    clear_unfinished(run.repository, plan, monitor=run.monitor)
-    return run.repository.collection()
+def _cleared(run: Run, collection: Collection) -> tuple[Collection, SetKind | None, str | None]:
+    """What there is without what is unfinished, in agreement with the cache.
+
+    When a manifest is damaged, then also that only a full backup can be made, and why. Raises CorruptManifest when an
+    increment is asked for.
+    """
+    action = run.command.action
+    plan = plan_unfinished(collection, now=run.clock.now())
+    if plan is not None and not run.command.options.dry_run:
+        clear_unfinished(run.repository, plan, monitor=run.monitor)
+        collection = run.repository.collection()
+    collection = without_unfinished(collection, plan)
+    if action is not Action.FULL:
+        try:
+            collection = synchronized(run, collection, collection.chains[-1] if collection.chains else None)
+        except CorruptManifest as error:
+            if action is Action.INCREMENTAL:
+                raise
+            return collection, SetKind.FULL, f"{error}, {_FULL_INSTEAD}"
+    return without_unfinished(collection, plan), None, None
 
 
 def _backup_options(run: Run, source_name: bytes) -> BackupOptions:

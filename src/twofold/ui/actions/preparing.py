@@ -9,7 +9,7 @@ from twofold.errors import NoBackups
 from twofold.model.backup import SetId
 from twofold.model.times import format_asctime
 from twofold.monitor import Expecting, LastFull
-from twofold.repository.sync import plan_sync, synchronize
+from twofold.repository.sync import TARGET_EMPTY, plan_sync, synchronize
 from twofold.ui.assemble import Run
 from twofold.ui.commands import Action
 from twofold.ui.message import warning
@@ -46,6 +46,13 @@ def synchronized(run: Run, collection: Collection, chain: BackupChain | None, *,
     synchronize(run.repository, plan, dry_run=options.dry_run, monitor=run.monitor, lenient=lenient)
     changed = (plan.copy or plan.remove) and not options.dry_run
     return run.repository.collection() if changed else collection
+
+
+def report_as_found(run: Run, collection: Collection) -> None:
+    """`report_last_full` for actions that leave the cache as it is, and ask by themselves whether a disk is missing."""
+    if plan_sync(collection, wanted=set()).target_empty:
+        run.monitor.report(TARGET_EMPTY)
+    report_last_full(run, collection)
 
 
 def report_last_full(run: Run, collection: Collection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as SetIds
 from collections.abc import Sequence
 
 from twofold.collection.chains import BackupChain
@@ -14,9 +15,10 @@ from twofold.collection.retention import (
     plan_remove_all_inc_of_but_n_full,
     plan_remove_older_than,
 )
+from twofold.model.backup import SetId
 from twofold.model.times import format_asctime
-from twofold.operations.expire import carry_out_removals
-from twofold.ui.actions.preparing import report_last_full, synchronized
+from twofold.operations.expire import carry_out_removals, plan_on_sound_sets
+from twofold.ui.actions.preparing import report_as_found, report_last_full, synchronized
 from twofold.ui.assemble import Run
 from twofold.ui.commands import Action
 from twofold.ui.message import notice, warning
@@ -36,6 +38,7 @@ def clean_up(run: Run) -> int:
             run.sink.tell(
                 warning(f"The set of {when} has lost its manifest, but others build on it: its volumes are left alone")
             )
+    _report_unfinished(run, collection, {removal.set_id for removal in plan.removals})
     if not names:
         run.sink.tell(notice("No extraneous files found, nothing deleted in cleanup."))
     elif not run.command.options.force:
@@ -51,24 +54,36 @@ def clean_up(run: Run) -> int:
     return 0
 
 
+def _report_unfinished(run: Run, collection: Collection, going: SetIds[SetId]) -> None:
+    """What is left to the next backup, and what goes although it may be being made."""
+    for each in collection.sets:
+        when = format_asctime(each.id.end)
+        if each.unfinished is not None and not each.is_complete and each.id not in going:
+            run.sink.tell(notice(f"The interrupted backup of {when} is left alone: the next backup sees to it"))
+        elif each.id in going and not each.is_complete and not each.is_given_up(run.clock.now()):
+            text = f"The backup of {when} has no manifest and was begun elsewhere: if it is being made, it is lost"
+            run.sink.tell(warning(text))
+
+
 def expire(run: Run) -> int:
     """Deletes old chains, or their increments."""
     command = run.command
     collection = run.repository.collection()
-    report_last_full(run, collection)
-    match command.action:
-        case Action.REMOVE_OLDER:
-            plan = plan_remove_older_than(collection, command.time or 0)
-        case Action.REMOVE_ALL_BUT:
-            plan = plan_remove_all_but_n_full(collection, command.count or 0)
-        case _:
-            plan = plan_remove_all_inc_of_but_n_full(collection, command.count or 0)
+    report_as_found(run, collection)
+    plan, faults = plan_on_sound_sets(
+        run.repository,
+        collection,
+        lambda unsound: _plan(run, collection, unsound),
+        unlocks=run.environment.passphrase is not None,
+    )
+    for fault in {each.set_id: each for each in reversed(faults)}.values():
+        run.sink.tell(warning(f"{fault.text}: that backup does not count, and older ones stay in its place"))
     _report_kept(run, plan)
-    if not plan.chains:
+    if not plan.chains and plan.interrupted is None:
         run.sink.tell(notice("No old backup sets found, nothing deleted."))
     elif not command.options.force:
-        _report_found(run, plan.chains)
-    else:
+        _report_found(run, plan)
+    elif plan.chains:
         _report_deletion(run, plan.chains)
     if command.options.force:
         if plan.interrupted is not None:
@@ -79,6 +94,17 @@ def expire(run: Run) -> int:
 
         run.answer.give(expiry_json(plan, deleted=_deletes(run)))
     return 0
+
+
+def _plan(run: Run, collection: Collection, unsound: SetIds[SetId]) -> ExpirePlan:
+    command, now = run.command, run.clock.now()
+    match command.action:
+        case Action.REMOVE_OLDER:
+            return plan_remove_older_than(collection, command.time or 0, now=now, unsound=unsound)
+        case Action.REMOVE_ALL_BUT:
+            return plan_remove_all_but_n_full(collection, command.count or 0, now=now, unsound=unsound)
+        case _:
+            return plan_remove_all_inc_of_but_n_full(collection, command.count or 0, now=now, unsound=unsound)
 
 
 def _deletes(run: Run) -> bool:
@@ -103,10 +129,14 @@ def _ends(chains: Sequence[BackupChain]) -> list[str]:
     return [format_asctime(chain.end) for chain in reversed(chains)]
 
 
-def _report_found(run: Run, chains: Sequence[BackupChain]) -> None:
+def _report_found(run: Run, plan: ExpirePlan) -> None:
     run.sink.tell(notice(f"Need to use '{run.command.action.value} --force' to actually delete."))
-    found = "Found old backup chain(s) at the following time:"
-    run.sink.tell(notice("\n".join((found, *_ends(chains), _RERUN))))
+    if plan.interrupted is not None:
+        when = format_asctime(plan.interrupted.id.end)
+        run.sink.tell(notice(f"Found an interrupted backup, which would be deleted, too:\n{when}"))
+    if plan.chains:
+        found = "Found old backup chain(s) at the following time:"
+        run.sink.tell(notice("\n".join((found, *_ends(plan.chains), _RERUN))))
 
 
 def _report_deletion(run: Run, chains: Sequence[BackupChain]) -> None:

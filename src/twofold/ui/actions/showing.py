@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twofold.collection.chains import BackupChain
 from twofold.collection.collection import Collection
-from twofold.model.times import format_asctime
-from twofold.operations.completeness import find_volume_faults
-from twofold.ui.actions.preparing import instant_of, prepared, report_last_full
+from twofold.collection.retention import plan_cleanup
+from twofold.operations.completeness import find_faults
+from twofold.ui.actions.preparing import instant_of, prepared, report_as_found
 from twofold.ui.assemble import Run
 from twofold.ui.status import ChainRows, SetRow, StatusReport, status_message
 
@@ -34,7 +34,7 @@ def print_list(run: Run) -> int:
 def print_status(run: Run) -> int:
     """Prints which backups there are; gives the exit code."""
     collection = run.repository.collection()
-    report_last_full(run, collection)
+    report_as_found(run, collection)
     options = run.command.options
     if options.show_changes_in_set is not None:
         from twofold.ui.actions.changes import print_changes
@@ -50,12 +50,8 @@ def print_status(run: Run) -> int:
 
 
 def _print_collection(run: Run, collection: Collection) -> None:
-    found = find_volume_faults(run.repository, collection.sets)
-    faults = tuple(
-        f"Volume {fault.number} of the backup of {format_asctime(fault.set_end)} {fault.reason}: "
-        "that backup cannot be restored whole."
-        for fault in found
-    )
+    found = find_faults(run.repository, collection.sets)
+    faults = tuple(f"{fault.text}: that backup cannot be restored whole." for fault in found)
     run.sink.tell(status_message(status_report(run, collection, faults=faults)))
     if run.answer is not None:
         from twofold.ui.results import status_json
@@ -76,6 +72,7 @@ def status_report(run: Run, collection: Collection, *, faults: tuple[str, ...] =
         orphaned_set_count=len(collection.orphaned) + sum(len(chain.replaced) for chain in collection.chains),
         incomplete_set_count=sum(1 for each in collection.sets if not each.is_complete),
         faults=faults,
+        cleanup_helps=bool(plan_cleanup(collection).removals),
     )
 
 

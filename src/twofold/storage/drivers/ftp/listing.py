@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from twofold.storage.told_numbers import told_number
+
 _LIST_LINE = re.compile(
-    r"([-dlbcps])[-rwxsStTlL]{9}\S*\s+\d+\s+\S+\s+\S+\s+(\d+)\s+[A-Za-z]{3}\s+\d{1,2}\s+[\d:]{4,5} (.*)", re.DOTALL
+    r"([-dlbcps])[-rwxsStTlL]{9}\S*\s+\d+\s+\S+\s+\S+\s+(\d+)\s+[A-Za-z]{3}\s+\d{1,2}\s+[\d:]{4,5} (.*)",
+    re.DOTALL | re.ASCII,
 )
 
 
@@ -24,8 +27,7 @@ def from_mlsd(lines: Iterable[str]) -> Iterator[Listed]:
         facts, _, name = line.partition(" ")
         known = dict(fact.lower().partition("=")[::2] for fact in facts.split(";") if fact)
         if known.get("type", "file") == "file" and name:
-            size = known.get("size", "")
-            yield Listed(name, int(size) if size.isdigit() else None)
+            yield Listed(name, told_number(known.get("size", "")))
 
 
 def from_nlst(names: Iterable[str], list_lines: Iterable[str]) -> Iterator[Listed]:
@@ -41,7 +43,7 @@ def from_nlst(names: Iterable[str], list_lines: Iterable[str]) -> Iterator[Liste
             if kind == "d":
                 directories.add(name)
             elif kind == "-":
-                known[name] = int(size)
+                known[name] = told_number(size)
     for name in dict.fromkeys(name.removeprefix("./") for name in names):
         if name not in directories and name not in {"", ".", ".."} and "/" not in name:
             yield Listed(name, known.get(name))

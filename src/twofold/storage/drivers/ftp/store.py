@@ -27,7 +27,7 @@ from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, Stored
 from twofold.storage.tls import tls_context
 from twofold.storage.url import StorageUrl
 
-_TRAITS = StoreTraits(parallel=2, atomic_put=Atomicity.BY_RENAME)
+_TRAITS = StoreTraits(parallel=2, atomic_put=Atomicity.BY_RENAME, consistent_list=False)
 _PORTS = {Security.NONE: 21, Security.EXPLICIT: 21, Security.IMPLICIT: 990}
 _PIECE = 1 << 18
 _UNUSABLE = frozenset({"500", "501", "502", "503", "504"})
@@ -97,6 +97,8 @@ class FtpStore:
                     session.voidresp()
                 except ftplib.error_temp:
                     pass  # 426: yes, we have hung up before the end
+                if len(content) < end - start:
+                    raise EOFError
             return bytes(content[: end - start])
 
     def list(self) -> Iterator[StoredFile]:
@@ -148,7 +150,7 @@ class FtpStore:
                 sent(len(piece))
             with self._doing(Operation.PUT, key.name):
                 session.end_data(data)
-                local_files.require_size(session.size(part) or 0, size, operation=Operation.PUT, name=key.name)
+                local_files.require_size(session.size(part), size, operation=Operation.PUT, name=key.name)
                 self._rename(session, part, key.name)
         return StoredFile(key.name, size)
 
@@ -168,7 +170,7 @@ class FtpStore:
             # Some servers, those on Windows above all, do not replace.
             if not self._is_there(session, name):
                 raise
-            old = self._parts.new()
+            old = self._parts.parked(name)
             session.rename(name, old)
             try:
                 session.rename(part, name)
@@ -260,7 +262,7 @@ class FtpStore:
         with self._doing(operation, name):
             self._enter(session)
             try:
-                return session.size(name) or 0
+                return session.size(name)
             except (ftplib.error_perm, ftplib.error_temp) as error:
                 if self._is_there(session, name):
                     raise
@@ -271,7 +273,7 @@ class FtpStore:
         if file.size is not None:
             return file.size
         try:
-            return session.size(file.name) or 0
+            return session.size(file.name)
         except ftplib.error_perm:
             return None
 
@@ -281,10 +283,18 @@ class FtpStore:
         return any(file.name == name for file in session.files())
 
     def _sweep(self, session: Session) -> None:
-        """Removes what dead writers left; what resists is left alone, for a backup must not fail by it."""
+        """Puts right what dead writers left; what resists is left alone, for a backup must not fail by it."""
         with self._doing(Operation.PUT, ""):
             if not self._parts.looked:
-                self._parts.see(file.name for file in session.files())
+                self._parts.see(session.names_as_told())
+            for parked, name in self._parts.take_parked().items():
+                try:
+                    if self._is_there(session, name):
+                        session.delete(parked)
+                    else:
+                        session.rename(parked, name)
+                except (ftplib.error_perm, ftplib.error_temp):
+                    continue
             for name in self._parts.take_abandoned():
                 try:
                     session.delete(name)

@@ -8,6 +8,7 @@ take no notice of the condition and say that all is well.
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -39,12 +40,15 @@ from twofold.storage.store import (
     Warmth,
     ignore_bytes,
 )
+from twofold.storage.tls import trusted_file
 from twofold.storage.url import StorageUrl
 
 _TRAITS = StoreTraits(parallel=8, atomic_put=Atomicity.BY_NATURE, largest_file=5 << 40, put_digest=DigestName.MD5)
 _LARGEST_COPY = 5 << 30
 _ABANDONED = timedelta(days=7)
 """Nobody sends one file for so long: what a killed writer left in parts, invisible and paid for, is given up then."""
+_OURS = re.compile(r"duplicity-(full|inc|new)[.-]")
+"""What the names of all large files of a backup contain (docs/format.md section 2); a bucket may hold others' too."""
 _COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _WARM_DAYS = 7
 _NOT_IN_BULK = frozenset({"InvalidRequest", "MissingContentMD5", "NotImplemented", "MalformedXML", "InvalidDigest"})
@@ -91,7 +95,9 @@ def connection(settings: StoreSettings) -> dict[str, Any]:
         request_checksum_calculation=variables.get("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"),
         response_checksum_validation=variables.get("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required"),
     )
-    verify: bool | str | None = options.ssl_cacert_file
+    verify: bool | str | None = trusted_file(settings)
+    if options.ssl_cacert_path is not None and verify is None and not options.ssl_no_check_certificate:
+        raise InvalidUrl("S3 takes no directory of certificates (--ssl-cacert-path): name a file, --ssl-cacert-file")
     return {
         "endpoint_url": options.s3_endpoint_url,
         "region_name": options.s3_region_name,
@@ -294,20 +300,24 @@ class S3Store:
             return  # what made us give up is worse; a later writer tries again
 
     def _sweep(self) -> None:
-        """Gives up what killed writers have begun in parts, once a run; not everybody may, and then nothing is lost."""
+        """Gives up what killed writers have begun in parts, once a run; not everybody may, and then nothing is lost.
+
+        It goes by the service's clock, which has set the times of the uploads, too: without that, nothing is given up.
+        """
         if self._has_swept:
             return
         self._has_swept = True
         try:
             with self._doing(Operation.LIST, ""):
-                answer = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix)
-        except StorageError:
+                pages = self._client.get_paginator("list_multipart_uploads")
+                answers = [*pages.paginate(Bucket=self._bucket, Prefix=self._prefix)]
+            now = _service_time(answers[0])
+        except (StorageError, ValueError):
             return
-        # By the service's clock, which has set the times of the uploads, too.
-        now = datetime.strptime(answer["ResponseMetadata"]["HTTPHeaders"]["date"], "%a, %d %b %Y %H:%M:%S %Z")
-        for found in answer.get("Uploads", ()):
+        for found in (upload for answer in answers for upload in answer.get("Uploads", ())):
             name = found["Key"][len(self._prefix) :]
-            if "/" not in name and now.replace(tzinfo=UTC) - found["Initiated"] > _ABANDONED:
+            is_old = now - found.get("Initiated", now) > _ABANDONED
+            if is_old and "/" not in name and _OURS.search(name):
                 self._give_up(name, found["UploadId"])
 
     def _receive(self, name: str, body: Any, descriptor: int, *, received: ByteCounter) -> None:
@@ -364,6 +374,12 @@ class S3Store:
             return error
         message = f"{key.name} at {self._place} is to be kept until {found['RetainUntilDate']:%Y-%m-%d %H:%M} UTC"
         return Retained(message, name=key.name, operation=error.operation)
+
+
+def _service_time(answer: dict[str, Any]) -> datetime:
+    """Raises ValueError where the service does not tell it."""
+    text = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    return datetime.strptime(text, "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=UTC)
 
 
 def _listed(name: str, found: dict[str, Any]) -> StoredFile:

@@ -12,8 +12,6 @@ import tempfile
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import asyncssh
-
 from twofold.errors import (
     Forbidden,
     Incomplete,
@@ -26,6 +24,7 @@ from twofold.errors import (
     Untrusted,
 )
 from twofold.storage import local_files
+from twofold.storage.drivers.ssh.library import asyncssh
 from twofold.storage.drivers.ssh.options import SshTarget
 from twofold.storage.store import Operation
 
@@ -196,6 +195,9 @@ class Dialer:
         target = self._target
         named = said.config.get("IdentityFile", ())
         keys = _existing(named) if isinstance(named, list) else []
+        for path in keys:
+            with local_files.translating(Operation.LIST, name="", path=path), open(path, "rb"):
+                pass  # what cannot be read now cannot be read at the next attempt either
         how: dict[str, object] = {
             "tunnel": through,
             "known_hosts": known.match,

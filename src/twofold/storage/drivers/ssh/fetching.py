@@ -7,11 +7,9 @@ import os
 from collections.abc import Callable
 from typing import Self
 
-import asyncssh
-
-from twofold.errors import Incomplete, StorageError
+from twofold.errors import Incomplete
 from twofold.storage import local_files
-from twofold.storage.drivers.ssh.connection import FAILURES
+from twofold.storage.drivers.ssh.library import asyncssh
 from twofold.storage.drivers.ssh.session import CHANNELS, STRIPED_FROM, Session
 from twofold.storage.store import ByteCounter, Operation
 
@@ -33,6 +31,7 @@ class Fetching:
         self.size = 0
         self._stack = contextlib.AsyncExitStack()
         self._files: list[asyncssh.SFTPClientFile] = []
+        self._opened: list[asyncssh.SFTPClientFile] = []
 
     @classmethod
     async def begin(cls, session: Session, path: str, *, most: int = CHANNELS) -> Self:
@@ -61,7 +60,7 @@ class Fetching:
 
     async def _open_on(self, client: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPAttrs:
         file = await self.session.patiently(client.open(path, "rb", block_size=0))
-        self._stack.push_async_callback(closed, file)
+        self._opened.append(file)
         found = await self.session.patiently(file.stat())
         self._files.append(file)
         return found
@@ -78,14 +77,11 @@ class Fetching:
             raise Incomplete(f"The file goes on after {wanted} bytes: it has been replaced meanwhile; try again")
 
     async def end(self) -> None:
-        """Closes the file. Never raises on account of the server."""
-        await self._stack.aclose()
-
-
-async def closed(file: asyncssh.SFTPClientFile) -> None:
-    """Closes a file that holds nothing unwritten; when the server has gone, so has the file."""
-    with contextlib.suppress(*FAILURES, StorageError):
-        await file.close()
+        """Closes the file. Never raises on account of the server, nor waits for it for long."""
+        try:
+            await self.session.clear_up(*(file.close() for file in self._opened), matters=False)
+        finally:
+            await self._stack.aclose()
 
 
 def writer(descriptor: int, target: str) -> Take:

@@ -13,11 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import asyncssh
-
 from twofold.errors import Forbidden, Incomplete, NoPlace, NoSpace, NotFound, StorageError
 from twofold.storage import local_files, unfinished
 from twofold.storage.drivers.ssh.fetching import writer
+from twofold.storage.drivers.ssh.library import asyncssh
 from twofold.storage.drivers.ssh.link import Link
 from twofold.storage.drivers.ssh.listing import listed
 from twofold.storage.drivers.ssh.options import SshTarget
@@ -31,6 +30,9 @@ _CHUNK: Final = 1 << 18
 
 _NO_FILE, _NO_PLACE, _WRONG_SIZE = 44, 45, 46
 """Exit codes of our own lines."""
+
+_MARKER: Final = "twofold begins here"
+_MARKING: Final = f"printf '\\n{_MARKER}\\n';"
 
 _MEANINGS: Final[tuple[tuple[str, type[StorageError], str], ...]] = (
     ("No space left", NoSpace, "make room there"),
@@ -89,12 +91,13 @@ class FishStore:
 
     def get(self, key: Key, target: str, *, received: ByteCounter = ignore_bytes) -> None:
         path = self._quoted(key.name)
-        line = f"{self._finding(path)} wc -c < {path} && exec cat {path}"
+        line = f"{_MARKING} {self._finding(path)} wc -c < {path} && exec cat {path}"
         with local_files.arriving(target, size=None, name=key.name) as descriptor:
             take = writer(descriptor, target)
 
             async def receive(session: Session, moved: ByteCounter) -> None:
                 async with self._running(session, line) as process:
+                    await self._to_the_marker(session, process)
                     head: bytes = await session.patiently(process.stdout.readline())
                     offset = 0
                     while piece := await session.patiently(process.stdout.read(_CHUNK)):
@@ -108,7 +111,7 @@ class FishStore:
 
     def list(self) -> Iterator[StoredFile]:
         try:
-            said = self._ask(f"[ -d {self._place} ] || exit {_NO_PLACE}; ls -lna {self._place}/", Operation.LIST, "")
+            said = self._ask(self._listing(), Operation.LIST, "")
         except NoPlace:
             if self._seen:
                 raise
@@ -120,9 +123,14 @@ class FishStore:
 
     def stat(self, key: Key) -> StoredFile:
         path = self._quoted(key.name)
-        size = int(self._ask(f"{self._finding(path)} wc -c < {path}", Operation.STAT, key.name))
+        line = f"{self._finding(path)} wc -c < {path}"
+
+        async def size(session: Session, _: ByteCounter) -> int:
+            return int(await self._shell(session, line, operation=Operation.STAT, name=key.name))
+
+        found = StoredFile(key.name, self._link.do(Operation.STAT, key.name, size))
         self._seen = True
-        return StoredFile(key.name, size)
+        return found
 
     def delete(self, key: Key) -> None:
         self._ask(f"rm -f {self._quoted(key.name)}", Operation.DELETE, key.name)
@@ -137,6 +145,12 @@ class FishStore:
     def _finding(self, path: str) -> str:
         return f"[ -f {path} ] || {{ [ -d {self._place} ] || exit {_NO_PLACE}; exit {_NO_FILE}; }};"
 
+    def _listing(self) -> str:
+        """Links are shown as what they lead to, one by one: `ls -L` fails as a whole when one leads nowhere."""
+        following = '[ -h "$f" ] && [ -f "$f" ] || continue; ls -lndL -- "$f" || [ ! -f "$f" ] || exit'
+        listing = f"ls -lna {self._place}/ && cd {self._place} || exit"
+        return f"[ -d {self._place} ] || exit {_NO_PLACE}; {listing}; for f in .* *; do {following}; done"
+
     def _preparation(self) -> str:
         """Makes the directory unless it has been here before, and removes what others left a day ago."""
         making = f"[ -d {self._place} ] || exit {_NO_PLACE}" if self._seen else f"mkdir -p {self._place} || exit"
@@ -150,7 +164,8 @@ class FishStore:
 
     async def _shell(self, session: Session, line: str, *, operation: Operation, name: str) -> str:
         """What a line prints."""
-        async with self._running(session, line) as process:
+        async with self._running(session, f"{_MARKING} {line}") as process:
+            await self._to_the_marker(session, process)
             said: bytes = await session.patiently(process.stdout.read())
             await self._ended(session, process, operation=operation, name=name)
         return said.decode("utf-8", "surrogateescape")
@@ -163,6 +178,12 @@ class FishStore:
             yield process
         finally:
             process.close()  # and no waiting for it: the server may have gone
+
+    async def _to_the_marker(self, session: Session, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        """Passes over what a login file prints."""
+        while line := await session.patiently(process.stdout.readline()):
+            if line == f"{_MARKER}\n".encode():
+                return
 
     async def _ended(
         self, session: Session, process: asyncssh.SSHClientProcess[bytes], *, operation: Operation, name: str

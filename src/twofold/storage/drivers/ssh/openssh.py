@@ -6,21 +6,24 @@ For whom only OpenSSH will do: security keys, GSSAPI, KnownHostsCommand, a Contr
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from twofold.errors import NoPlace, NotFound, StorageError
+from twofold.errors import NoPlace, NotFound, StorageError, Unavailable, UserError
 from twofold.storage import local_files, unfinished
 from twofold.storage.drivers.ssh.listing import Listed, is_days_older, listed
 from twofold.storage.drivers.ssh.options import SshTarget
-from twofold.storage.drivers.ssh.programs import Programs
+from twofold.storage.drivers.ssh.programs import MOMENT, Programs
 from twofold.storage.settings import StoreSettings
 from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, StoredFile, StoreTraits, ignore_bytes
 from twofold.storage.url import StorageUrl
 
 _TRAITS: Final = StoreTraits(parallel=4, atomic_put=Atomicity.BY_RENAME)
 _SPECIAL: Final = frozenset("\\\"'*?[] #~")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class OpenSshStore:
@@ -32,10 +35,13 @@ class OpenSshStore:
         self._seen = False
         self._is_prepared = False
         self._left: list[Listed] | None = None
+        self._left_by_us: set[str] = set()
 
     @classmethod
     def from_url(cls, url: StorageUrl, settings: StoreSettings) -> OpenSshStore:
+        """Raises UserError when the options or the path cannot be handed on."""
         target = SshTarget.of(url, settings)
+        _quoted(target.place)
         return cls(target, Programs(target, settings.environment, sftp=settings.options.sftp_command))
 
     @property
@@ -46,7 +52,8 @@ class OpenSshStore:
         descriptor, size = local_files.open_source(source, Operation.PUT, name=key.name)
         os.close(descriptor)
         self._prepare()
-        part = self._quoted(unfinished.PART_PREFIX + os.urandom(8).hex())
+        part_name = unfinished.PART_PREFIX + os.urandom(8).hex()
+        part = self._quoted(part_name)
         try:
             # -f has the server write the file out to the disk.
             putting = f"put -f {_quoted(os.path.abspath(source))} {part}"
@@ -55,9 +62,12 @@ class OpenSshStore:
             sent(size)
             self._batch(Operation.PUT, key.name, f"rename {part} {self._quoted(key.name)}")
             self._sweep(stored.date)
-        except BaseException:
-            with contextlib.suppress(StorageError):
-                self._batch(Operation.DELETE, key.name, f"rm {part}")
+        except BaseException as error:
+            self._left_by_us.add(part_name)
+            if not isinstance(error, Unavailable):  # else the line is dead, and the next put sees to it
+                with contextlib.suppress(StorageError):
+                    self._batch(Operation.DELETE, key.name, f"rm {part}", limit=MOMENT)
+                    self._left_by_us.discard(part_name)
             raise
         self._seen = True
         return StoredFile(key.name, size)
@@ -110,19 +120,27 @@ class OpenSshStore:
     def _quoted(self, name: str) -> str:
         return _quoted(self._target.path(name))
 
-    def _batch(self, operation: Operation, name: str, *commands: str, watch: Callable[[], None] = lambda: None) -> str:
-        return self._programs.batch(commands, operation=operation, name=name, watch=watch)
+    def _batch(
+        self,
+        operation: Operation,
+        name: str,
+        *commands: str,
+        watch: Callable[[], None] = lambda: None,
+        limit: float = math.inf,
+    ) -> str:
+        return self._programs.batch(commands, operation=operation, name=name, watch=watch, limit=limit)
 
     def _no_place(self, operation: Operation, name: str) -> NoPlace:
         message = f"No directory {self._target.directory} at {self._target.label} (it was there before)"
         return NoPlace(message, name=name, operation=operation.value)
 
     def _sweep(self, now: str) -> None:
-        """Removes what others left unfinished days ago."""
+        """Removes what we left behind, and what others left unfinished days ago."""
         left, self._left = self._left or [], []
-        old = [file for file in left if is_days_older(file.date, now)]
+        ours, self._left_by_us = self._left_by_us, set()
+        old = ours | {file.name for file in left if is_days_older(file.date, now)}
         if old:
-            self._batch(Operation.DELETE, "", *(f"-rm {self._quoted(file.name)}" for file in old))
+            self._batch(Operation.DELETE, "", *(f"-rm {self._quoted(name)}" for name in old))
 
     def _prepare(self) -> None:
         """Makes the directory before the first write, with those above it."""
@@ -138,6 +156,11 @@ class OpenSshStore:
 
 
 def _quoted(path: str) -> str:
-    """A path as sftp reads it from a batch: neither split nor taken for a pattern, nor for an option."""
+    """A path as sftp reads it from a batch: neither split nor taken for a pattern, nor for an option.
+
+    Raises UserError for what no backslash helps: a line of its own would be a command, even one for this machine.
+    """
+    if _CONTROL.search(path):
+        raise UserError(f"sftp takes no path with control characters: {path!r}; use another name, or sftp://")
     safe = "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in path)
     return safe if safe.startswith("/") else f"./{safe}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Final
@@ -54,8 +55,7 @@ class SshOptions:
             if letter == "F":
                 configuration = argument
             elif letter == "o":
-                keyword, _, setting = argument.replace("=", " ", 1).strip().partition(" ")
-                lines.append(f"{keyword} {setting.strip()}")
+                lines.append(re.sub(r"\s*[\s=]\s*", " ", argument.strip(), count=1))
             elif letter in _KEYWORDS:
                 lines.append(f'{_KEYWORDS[letter]} "{argument}"')
             else:
@@ -85,7 +85,7 @@ def _accepts_new(lines: list[str]) -> bool:
     for line in lines:
         keyword, _, setting = line.partition(" ")
         if keyword.lower() == "stricthostkeychecking":
-            return setting.lower() in _ACCEPTING
+            return setting.strip('"').lower() in _ACCEPTING
     return False
 
 

@@ -14,12 +14,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
-import asyncssh
-
 from twofold.errors import AlreadyExists, NoPlace, NoSpace, NotFound, StorageError, Unavailable
 from twofold.storage import local_files, unfinished
-from twofold.storage.drivers.ssh.connection import FAILURES
-from twofold.storage.drivers.ssh.fetching import closed, of_file
+from twofold.storage.drivers.ssh.fetching import of_file
+from twofold.storage.drivers.ssh.library import asyncssh
 from twofold.storage.drivers.ssh.options import SshTarget
 from twofold.storage.drivers.ssh.session import CHANNELS, STRIPED_FROM, Session
 from twofold.storage.store import ByteCounter, Operation, StoredFile
@@ -146,7 +144,7 @@ class Place:
                         await session.patiently(client.remote_copy(original, part.file, offset, count, offset))
                     return await self._finish(session, client, part, name=target, size=size)
             finally:
-                await closed(original)
+                await session.clear_up(original.close(), matters=False)
 
     async def create(self, session: Session, name: str, content: bytes) -> None:
         """Raises AlreadyExists, and SFTPOpUnsupported where the server lacks hard links."""
@@ -219,14 +217,15 @@ class Place:
         source: Source,
         moved: ByteCounter,
     ) -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            files = [part.file]
+        files = [part.file]
+        try:
             for other in others:
                 with contextlib.suppress(asyncssh.SFTPError):
                     opening = other.open(part.path, asyncssh.FXF_WRITE, encoding=None, block_size=0)
                     files.append(await session.patiently(opening))
-                    stack.push_async_callback(closed, files[-1])
             await session.send(files, source.descriptor, size=source.size, moved=moved)
+        finally:
+            await session.clear_up(*(file.close() for file in files[1:]), matters=True)
 
     @asynccontextmanager
     async def _part(self, session: Session, client: asyncssh.SFTPClient) -> AsyncIterator[_Part]:
@@ -237,13 +236,13 @@ class Place:
         try:
             yield part
         finally:
-            try:
-                await session.patiently(part.file.close())
-                if not part.is_named:
-                    await self._remove(session, client, name)
-            except (*FAILURES, StorageError):
-                if not part.is_named:
-                    self._left_by_us.add(name)
+            if not await session.clear_up(self._ended(session, client, part), matters=True) and not part.is_named:
+                self._left_by_us.add(name)
+
+    async def _ended(self, session: Session, client: asyncssh.SFTPClient, part: _Part) -> None:
+        await part.file.close()
+        if not part.is_named:
+            await self._remove(session, client, os.path.basename(part.path))
 
     async def _finish(
         self, session: Session, client: asyncssh.SFTPClient, part: _Part, *, name: str, size: int

@@ -8,6 +8,7 @@ that a killed run leaves nothing behind for long.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import shutil
@@ -22,6 +23,10 @@ from twofold.storage import local_files
 from twofold.storage.drivers.ssh.options import SshTarget
 from twofold.storage.store import Operation
 
+MOMENT: Final = 2.0
+"""Seconds that clearing up may take where people wait for the end."""
+
+_DEFAULT_PORT: Final = 22
 _IDLE_SECONDS: Final = 60
 _POLL_SECONDS: Final = 0.2
 _LONGEST_SOCKET: Final = 60
@@ -32,11 +37,12 @@ _PASSED_ON: Final = (
     *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_SK_PROVIDER", "SSH_SK_HELPER"),
 )
 _HELPER: Final = """#!/bin/sh
-case "$1" in *yes/no*) echo no;; *) exec cat {secret};; esac
+case "$1" in {prompts}) exec cat {secret};; *) exit 1;; esac
 """
+"""Asked for anything else, such as the password of a host on the way (ProxyJump), it has no answer."""
 _MEANINGS: Final[tuple[tuple[str, type[StorageError], str], ...]] = (
-    ("IDENTIFICATION HAS CHANGED", Untrusted, "if the host has been set up anew, type: ssh-keygen -R HOST"),
-    ("Host key verification failed", Untrusted, "type: ssh HOST, once, and compare the fingerprint"),
+    ("IDENTIFICATION HAS CHANGED", Untrusted, "if the host has been set up anew, type: ssh-keygen -R KNOWN"),
+    ("Host key verification failed", Untrusted, "type: ssh WHERE, once, and compare the fingerprint"),
     ("Permission denied (", Forbidden, "the login was refused: check key, agent, password"),
     ("Too many authentication failures", Forbidden, "the login was refused: check key, agent, password"),
     ("No space left", NoSpace, "make room there"),
@@ -61,15 +67,25 @@ class Programs:
         self._folder = ""
         self._secret = -1
 
-    def batch(self, commands: Sequence[str], *, operation: Operation, name: str, watch: Callable[[], None]) -> str:
+    def batch(
+        self,
+        commands: Sequence[str],
+        *,
+        operation: Operation,
+        name: str,
+        watch: Callable[[], None],
+        limit: float = math.inf,
+    ) -> str:
         """Has sftp carry out commands up to the first that fails; what it printed. `watch` is called now and then.
 
-        Raises NotFound, Forbidden, NoSpace, Untrusted, Unavailable, StorageError, MissingLibrary.
+        After `limit` seconds that is given up: Unavailable. Raises also NotFound, Forbidden, NoSpace, Untrusted,
+        StorageError, MissingLibrary.
         """
         self._begin(operation)
         port = ["-P", str(self._target.port)] if self._target.port is not None else []
         words = [*self._sftp, *self._options(), "-b", "-", *port, self._account]
-        code, said, complaint = self._run(words, "".join(f"{command}\n" for command in commands), watch)
+        text = "".join(f"{command}\n" for command in commands)
+        code, said, complaint = self._run(words, text, watch, limit=limit)
         if code:
             raise self._meaning(complaint, code, operation, name)
         return said
@@ -81,7 +97,7 @@ class Programs:
             if folder:
                 leaving = ["ssh", "-q", "-S", f"{folder}/c", "-O", "exit", self._account]
                 with contextlib.suppress(StorageError):
-                    self._run(leaving, "", lambda: None)
+                    self._run(leaving, "", limit=MOMENT)
                 shutil.rmtree(folder, ignore_errors=True)
             if self._secret >= 0:
                 os.close(self._secret)
@@ -104,7 +120,9 @@ class Programs:
             "NumberOfPasswordPrompts=1",
             "LogLevel=ERROR",
         ]
-        return [*self._target.options.words, *(f"-o{setting}" for setting in settings)]
+        # Of each setting the first counts. `no` would also mean a host whose key has changed.
+        first = ["-oStrictHostKeyChecking=accept-new"] if self._target.options.accepts_new else []
+        return [*first, *self._target.options.words, *(f"-o{setting}" for setting in settings)]
 
     def _begin(self, operation: Operation) -> None:
         """Connects, if nobody has."""
@@ -112,22 +130,35 @@ class Programs:
             if not self._folder:
                 with local_files.translating(operation, name="", path="a directory for the connection"):
                     self._folder = tempfile.mkdtemp(prefix="twofold-", dir=self._short_folder())
-                    self._prepare_password()
+                    self._prepare_password(operation)
             if os.path.exists(f"{self._folder}/c"):
                 return
-            port = ["-p", str(self._target.port)] if self._target.port is not None else []
-            master = ["-M", "-N", "-f", f"-oControlPersist={_IDLE_SECONDS}"]
-            code, _, complaint = self._run(["ssh", *self._options(), *master, *port, self._account], "", lambda: None)
-            if code:
-                raise self._meaning(complaint, code, operation, "")
+            self._ssh(["-M", "-N", "-f", f"-oControlPersist={_IDLE_SECONDS}"], operation)
+
+    def _ssh(self, flags: Sequence[str], operation: Operation) -> str:
+        port = ["-p", str(self._target.port)] if self._target.port is not None else []
+        code, said, complaint = self._run(["ssh", *self._options(), *flags, *port, self._account], "")
+        if code:
+            raise self._meaning(complaint, code, operation, "")
+        return said
 
     def _short_folder(self) -> str:
         wanted = self._target.temp_dir or tempfile.gettempdir()
         return wanted if len(wanted) < _LONGEST_SOCKET else "/tmp"  # noqa: S108 - a private folder is made in it
 
-    def _prepare_password(self) -> None:
+    def _prompts(self, operation: Operation) -> str:
+        """What ssh asks for the target's own password and for locked keys with, as patterns of a shell's `case`."""
+        found = dict(line.split(" ", 1) for line in self._ssh(["-G"], operation).splitlines() if " " in line)
+        user, host = found["user"], found.get("hostkeyalias") or found["hostname"].lower()
+        # The second is how OpenSSH before 8.4 shortens it, the third an answer to the server's own question.
+        accounts = (f"{user}@{host}'s password: ", f"{user:.30}@{host:.128}'s password: ", f"({user}@{host}) ")
+        first, second, third = map(shlex.quote, accounts)
+        return f"{first}|{second}|{third}*|'Enter passphrase for key '*"
+
+    def _prepare_password(self, operation: Operation) -> None:
         if self._target.password is None:
             return
+        prompts = self._prompts(operation)
         secret = f"{self._target.password}\n".encode("utf-8", "surrogateescape")
         self._secret = os.memfd_create("secret", os.MFD_CLOEXEC)
         local_files.write_all(self._secret, secret)
@@ -135,12 +166,16 @@ class Programs:
         helper = f"{self._folder}/answer"
         descriptor = os.open(helper, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
         try:
-            local_files.write_all(descriptor, _HELPER.format(secret=f"/proc/{os.getpid()}/fd/{self._secret}").encode())
+            secret_path = f"/proc/{os.getpid()}/fd/{self._secret}"
+            text = _HELPER.format(prompts=prompts, secret=secret_path)
+            local_files.write_all(descriptor, text.encode("utf-8", "surrogateescape"))
         finally:
             os.close(descriptor)
         self._environment |= {"SSH_ASKPASS": helper, "SSH_ASKPASS_REQUIRE": "force"}
 
-    def _run(self, words: Sequence[str], text: str, watch: Callable[[], None]) -> tuple[int, str, str]:
+    def _run(
+        self, words: Sequence[str], text: str, watch: Callable[[], None] = lambda: None, *, limit: float = math.inf
+    ) -> tuple[int, str, str]:
         """Exit code, output and messages. Output goes to files: a master that stays holds a pipe open for ever."""
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaint:
             try:
@@ -163,6 +198,9 @@ class Programs:
                         process.wait(_POLL_SECONDS)
                         break
                     watch()
+                    limit -= _POLL_SECONDS
+                    if limit <= 0:
+                        raise Unavailable(f"{words[0]} at {self._target.label} has not ended in time")
             except BaseException:
                 process.kill()
                 process.wait()
@@ -174,9 +212,12 @@ class Programs:
         message = lines[-1] if lines else f"exit code {code}"
         kind: type[StorageError] = Unavailable if code == _LOST or code < 0 else StorageError
         remedy = ""
+        host, port = self._target.host, self._target.port
+        known = shlex.quote(host if port in {None, _DEFAULT_PORT} else f"[{host}]:{port}")
+        where = host if port is None else f"-p {port} {host}"
         for pattern, meant, advice in _MEANINGS:
             if pattern in said:
-                kind, remedy = meant, advice.replace("HOST", self._target.host)
+                kind, remedy = meant, advice.replace("KNOWN", known).replace("WHERE", where)
                 break
         else:
             if "onnection" in said or "Broken pipe" in said:

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-import asyncssh
-
-from twofold.errors import Incomplete, Unavailable, Unsupported
+from twofold.errors import Incomplete, StorageError, Unavailable, Unsupported
 from twofold.storage import local_files
+from twofold.storage.drivers.ssh.connection import FAILURES
+from twofold.storage.drivers.ssh.library import asyncssh
 from twofold.storage.store import ByteCounter, Operation
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ _LARGEST_BLOCK: Final = 255 << 10
 """What OpenSSH takes at once; other servers would take more, to nobody's gain."""
 
 _LEAST_REQUESTS, _MOST_REQUESTS = 16, 128
+_MOMENT: Final = 2.0
+"""Seconds that clearing up may take where nothing depends on it, or people who have pressed Ctrl-C wait for it."""
 
 
 class Channel:
@@ -83,10 +85,31 @@ class Session:
             self._most_channels = len(self._channels)
 
     async def patiently(self, request: Awaitable[T]) -> T:
-        """The answer to a request. Raises Unavailable when nothing at all has come for too long."""
+        """The answer to a request. Raises Unavailable, and hangs up, when nothing at all has come for too long."""
         task = asyncio.ensure_future(request)
         await self._all_of([task])
         return task.result()
+
+    async def clear_up(self, *works: Coroutine[object, None, object], matters: bool) -> bool:
+        """Carries out, at once, what ends an errand; whether all of it was done. Raises nothing of the server's.
+
+        What `matters` has the patience of any request unless the errand has been cancelled, all else a moment only.
+        """
+        errand = asyncio.current_task()
+        is_hurried = not matters or (errand is not None and errand.cancelling() > 0)
+        tasks = [asyncio.ensure_future(self.patiently(work)) for work in works]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=_MOMENT if is_hurried else None)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, (*FAILURES, StorageError, asyncio.CancelledError)):
+                raise failure
+        return not failures
 
     async def entries(self, client: asyncssh.SFTPClient, path: str) -> list[asyncssh.SFTPName]:
         """What is in a directory, itself and its parent included. Raises what asyncssh raises."""
@@ -112,6 +135,8 @@ class Session:
             while pending:
                 silent = loop.time() - max(began, self._heard)
                 if silent >= self._timeout:
+                    # At once, so that whatever is still asked on the way out fails instead of waiting as long again.
+                    self.connection.abort()
                     raise Unavailable(
                         f"Nothing has come from the server for {silent:.0f} seconds; --timeout allows more"
                     )

@@ -24,13 +24,20 @@ from twofold.errors import (
     UserError,
 )
 from twofold.storage.connections import Connections
+from twofold.storage.drivers.webdav.multistatus import MultistatusReader, NotUnderstood
 from twofold.storage.network_errors import connection_failure, failure
 from twofold.storage.settings import StoreSettings
 from twofold.storage.store import Operation
+from twofold.storage.told_numbers import told_number
 
 Body = bytes | Callable[[], Iterator[bytes]]
 
 _MOST_REDIRECTS = 5
+_LONGEST_CONTENT = 1 << 20
+_MULTISTATUS = 207
+_CHANGING = frozenset({"MOVE", "COPY", "DELETE"})
+_DONE = frozenset({200, 201, 204})
+"""What says that a change has been made: 202 only promises it, and 207 lists what has failed."""
 _REDIRECTS = frozenset({301, 302, 307, 308})
 _TRY_AGAIN = frozenset({408, 423, 425, 429})
 _KINDS: dict[int, type[StorageError]] = {
@@ -58,6 +65,14 @@ class Question(NamedTuple):
     name: str
     headers: Mapping[str, str] | None = None
     body: Body = b""
+
+
+class Answer(NamedTuple):
+    """What came of a request; the status of a change that failed in part is that of the part."""
+
+    status_code: int
+    reason_phrase: str
+    headers: httpx.Headers
 
 
 class _Restartable:
@@ -134,8 +149,10 @@ class Requests:
         if self._login:
             try:
                 # Else the first file would be sent twice: before and after the server asks who we are.
-                with self.translating(Operation.LIST, ""):
-                    client.options(self._origin.copy_with(raw_path=self._base))
+                address = self._origin.copy_with(raw_path=self._base)
+                with self.translating(Operation.LIST, ""), client.stream("OPTIONS", address) as response:
+                    for _ in _short_content(response):
+                        continue  # so that the connection can be used again
             except BaseException:
                 client.close()
                 raise
@@ -156,12 +173,20 @@ class Requests:
             finally:
                 response.close()
 
-    def ask(self, question: Question) -> httpx.Response:
-        """The answer with its content, which must be short."""
+    def ask(self, question: Question) -> Answer:
+        """The answer; of its content only what it lists as failed counts."""
         with self.streamed(question) as response:
-            with self.translating(question.operation, question.name):
-                response.read()
-            return response
+            status, reader = response.status_code, MultistatusReader()
+            lists_failures = status == _MULTISTATUS and question.method in _CHANGING
+            try:
+                with self.translating(question.operation, question.name):
+                    for piece in _short_content(response):
+                        if lists_failures:
+                            reader.feed(piece)
+            except NotUnderstood:
+                pass  # then the 207 itself is the refusal
+            reason = f"{response.reason_phrase} within a 207" if reader.refusal else response.reason_phrase
+            return Answer(reader.refusal or status, reason, response.headers)
 
     def _answer(self, client: httpx.Client, question: Question) -> httpx.Response:
         url = self._origin.copy_with(raw_path=question.path)
@@ -183,16 +208,16 @@ class Requests:
     def _failure(self, kind: type[StorageError], reason: object, question: Question) -> StorageError:
         return failure(kind, reason, operation=question.operation, name=question.name, place=self._place)
 
-    def require(self, response: httpx.Response, question: Question) -> None:
-        """Raises what a refusal means; nothing for an answer of the kind 2xx."""
+    def require(self, response: httpx.Response | Answer, question: Question) -> None:
+        """Raises what a refusal means; nothing for an answer of the kind 2xx that says that all has been done."""
         status = response.status_code
-        if response.is_success:
+        if status in _DONE or (httpx.codes.is_success(status) and question.method not in _CHANGING):
             return
         kind = _KINDS.get(status) or (Unavailable if status in _TRY_AGAIN or status >= 500 else StorageError)
         reason = f"HTTP {status} {response.reason_phrase} after {question.method}"
         error = self._failure(kind, reason, question)
-        if isinstance(error, Unavailable) and (seconds := response.headers.get("retry-after", "")).isdigit():
-            error.retry_after = float(seconds)
+        if isinstance(error, Unavailable):
+            error.retry_after = told_number(response.headers.get("retry-after", ""))
         raise error
 
     def close(self) -> None:
@@ -211,6 +236,16 @@ class Requests:
                 raise connection_failure(cause, operation=operation, name=name, place=self._place) from error
             kind = Unavailable if isinstance(error, httpx.TransportError) else StorageError
             raise failure(kind, error, operation=operation, name=name, place=self._place) from error
+
+
+def _short_content(response: httpx.Response) -> Iterator[bytes]:
+    """The content as far as it is of a decent length; behind that the connection is of no more use."""
+    left = _LONGEST_CONTENT
+    for piece in response.iter_bytes():
+        left -= len(piece)
+        if left < 0:
+            return
+        yield piece
 
 
 def _cause(error: BaseException) -> BaseException | None:

@@ -13,6 +13,7 @@ from urllib.parse import quote_from_bytes
 
 from twofold.concurrency import exclusion
 from twofold.errors import (
+    Incomplete,
     NoPlace,
     NotFound,
     StorageError,
@@ -21,12 +22,13 @@ from twofold.errors import (
 )
 from twofold.storage import local_files
 from twofold.storage.drivers.webdav.multistatus import REQUEST, MultistatusReader, NotUnderstood, Resource
-from twofold.storage.drivers.webdav.requests import Question, Requests
+from twofold.storage.drivers.webdav.requests import Answer, Question, Requests
 from twofold.storage.network_errors import failure
 from twofold.storage.part_names import PartNames, is_unfinished
 from twofold.storage.settings import StoreSettings
 from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, StoredFile, StoreTraits, ignore_bytes
 from twofold.storage.tls import tls_context
+from twofold.storage.told_numbers import told_number
 from twofold.storage.url import StorageUrl
 
 _TRAITS = StoreTraits(parallel=4, atomic_put=Atomicity.BY_RENAME)
@@ -102,8 +104,9 @@ class WebdavStore:
             if response.status_code in {_MISSING, _GONE}:
                 raise self._absent(operation, name)
             self._requests.require(response, question)
-            length = response.headers.get("content-length", "")
-            size = int(length) if length.isdigit() else self._stat(name, operation).size
+            size = told_number(response.headers.get("content-length", ""))
+            if size is None:
+                size = self._stat(name, operation).size
             with local_files.arriving(target, size=size, name=name) as arriving:
                 pieces = response.iter_raw(_PIECE)
                 while True:
@@ -196,15 +199,21 @@ class WebdavStore:
         self._requests.require(response, question)
 
     def _finish(self, part: str, key: Key, *, size: int, operation: Operation) -> StoredFile:
-        """Gives what has arrived its name. Raises Incomplete, and then nothing has changed."""
+        """Gives what has arrived its name. Raises Incomplete where it has not arrived, or has not got the name."""
         arrived = self._stat(part, operation)
         local_files.require_size(arrived.size, size, operation=operation, name=key.name)
         self._transfer("MOVE", part, key.name, operation=operation)
-        return StoredFile(key.name, size)
+        try:
+            named = self._stat(key.name, operation)
+        except NotFound as error:
+            reason = "the server says that it has moved the file, but does not have it; try again"
+            raise self._failure(Incomplete, reason, operation, key.name) from error
+        local_files.require_size(named.size, size, operation=operation, name=key.name)
+        return named
 
     def _transfer(self, method: str, source: str, target: str, *, operation: Operation) -> None:
         path = self._path(target)
-        answers = []
+        answers: list[Answer] = []
         # Behind a proxy that does the TLS, a server takes its own whole address for somebody else's.
         for destination in (self._requests.address(path), path.decode()):
             headers = {"Destination": destination, "Overwrite": "T"}
@@ -217,7 +226,7 @@ class WebdavStore:
         if answers[-1].status_code == _NOT_ALLOWED:
             reason = f"the server does not allow {method}, without which a file could stay half written"
             raise self._failure(Unsupported, reason, operation, target)
-        self._requests.require(answers[0] if answers[-1].is_error else answers[-1], question)
+        self._requests.require(answers[0] if answers[-1].status_code >= _BAD else answers[-1], question)
 
     # ---- the collection ---------------------------------------------------------------------------------------------
 
@@ -297,7 +306,9 @@ class WebdavStore:
             question = Question("HEAD", self._path(name), Operation.STAT, name)
             response = self._requests.ask(question)
             self._requests.require(response, question)
-            size = int(response.headers.get("content-length", "0"))
+            size = told_number(response.headers.get("content-length", ""))
+            if size is None:
+                raise self._failure(StorageError, "the server does not tell its size", Operation.STAT, name)
         return StoredFile(name, size)
 
     def _absent(self, operation: Operation, name: str) -> NotFound:
