@@ -18,7 +18,6 @@ import pytest
 from tests.servers.process import HOST, program
 from tests.servers.proxy import Fault, Proxy, proxied
 from tests.servers.ssh import KEY_PASSPHRASE, PASSWORD, USER, Sshd, rclone_sftp, sshd
-from twofold.concurrency import spawn
 from twofold.errors import (
     Forbidden,
     NoPlace,
@@ -144,16 +143,8 @@ class TestSftpStoreOnRclone(StoreConformance):
     @pytest.mark.skip("as above")
     def test_a_copy_is_equal_and_replaces(self) -> None: ...
 
-    def test_a_reader_never_sees_half_a_replacement(self, store: Store, files: Files) -> None:
-        """rclone tells the size of the new file and gives the content of the old one: that ends in an error."""
-        contents = [b"a" * 300_000, b"b" * 200_000]
-        sources = [files.source(content) for content in contents]
-        put(store, files, "a", contents[0])
-        task = spawn(lambda: [store.put(key("a"), sources[number % 2]) for number in range(10)], name="replace")
-        while task.running:
-            with contextlib.suppress(StorageError):
-                assert files.fetched(store, "a") in contents
-        task.join()
+    @pytest.mark.skip("rclone goes on in the new file when one is replaced while it is read")
+    def test_a_reader_never_sees_half_a_replacement(self) -> None: ...
 
     def test_what_the_server_lacks_is_unsupported_and_leaves_nothing(self, store: SftpStore, files: Files) -> None:
         put(store, files, "a", b"content")
