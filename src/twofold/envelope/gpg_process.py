@@ -6,6 +6,7 @@ for us to read. Passphrases go through a pipe of their own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -39,6 +40,7 @@ class GpgProcess:
         pass_fds: tuple[int, ...] = (),
     ) -> None:
         """`command` makes the words, given the descriptor from which the passphrase is to be read."""
+        _make_home(settings.environment)
         passphrase_fd = None if passphrase is None else _passphrase_pipe(passphrase)
         try:
             log = scratch_file(settings.temp_dir)
@@ -165,6 +167,22 @@ def read_bytes(descriptor: int, start: int = 0) -> bytes:
 def read_text(descriptor: int, start: int = 0) -> str:
     """The same as text; gpg writes in the user's encoding, and file names may be anything."""
     return read_bytes(descriptor, start).decode("utf-8", "replace")
+
+
+def _make_home(environment: Mapping[str, str]) -> None:
+    """Makes gpg's folder where there is none yet.
+
+    gpg makes it itself, but of several that begin at once all but the first fail over it ("can't create directory:
+    File exists"): the first backup of a new user would.
+    """
+    home = environment.get("HOME")
+    if not home or environment.get("GNUPGHOME"):
+        return
+    folder = os.path.join(home, ".gnupg")
+    if not os.path.lexists(folder):
+        # What is wrong with the place is gpg's to say.
+        with contextlib.suppress(OSError):
+            os.mkdir(folder, 0o700)
 
 
 def _passphrase_pipe(passphrase: str) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -390,3 +391,12 @@ def test_a_full_keyring_folder_is_not_needed_to_write_symmetrically(settings: Ma
         envelope = GpgEnvelope(settings(environment=gnupg_variables(empty)), symmetric())
         seal(envelope, tmp_path / "file.gpg", [CONTENT])
         assert read_all(envelope, tmp_path / "file.gpg") == CONTENT
+
+
+def test_a_new_users_folder_is_there_before_gpg_runs(settings: MakeSettings, tmp_path: Path) -> None:
+    program = tmp_path / "gpg"
+    program.write_text('#!/bin/sh\n[ -d "$HOME/.gnupg" ] && echo "gpg (GnuPG) 2.4.0"\n')
+    program.chmod(0o700)
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    assert gpg_version(settings(binary=str(program), environment=variables)) == (2, 4, 0)
+    assert stat.S_IMODE((tmp_path / ".gnupg").stat().st_mode) == 0o700
