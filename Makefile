@@ -22,8 +22,9 @@ TEST_WORKERS ?= 2
 TEST_SECONDS ?= 1500
 TEST_OPTIONS ?=
 BENCH_OPTIONS ?=
+FUZZ_SECONDS ?= 600
 
-.PHONY: all build demo test lint documents man bench duplicity servers clean
+.PHONY: all build demo test lint documents man reliability fuzz bench duplicity servers clean
 
 all: build
 
@@ -49,11 +50,21 @@ lint: build
 	    echo "cargo clippy is not installed: the kernel was not linted"
 	fi
 
+reliability: build duplicity servers
+	TWOFOLD_TEST_DUPLICITY="$(CURDIR)/$(DUPLICITY)/bin/duplicity" TWOFOLD_TEST_SERVERS="$(CURDIR)/$(SERVERS)/bin" \
+	    $(PYTHON_IN_VENV) -m tests.reliability
+
+# New inputs for every parser, FUZZ_SECONDS each; those kept in tests/fuzz/corpus are replayed by `make test`.
+fuzz: build
+	$(PIP) install 'atheris>=3.0'
+	$(PYTHON_IN_VENV) -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(TEST_WORKERS)
+	scripts/fuzz_kernel.sh $(PYTHON_IN_VENV) $(FUZZ_SECONDS)
+
 documents man: build
 	$(PYTHON_IN_VENV) scripts/write_documents.py
 
 # Beside duplicity, restic, borg and tar: about an hour, most of it the peers'.
-# BENCH_OPTIONS='compare --scale 0.02' is a trial of a few minutes.
+# BENCH_OPTIONS='compare --scale 0.02' is a trial of a few minutes, BENCH_OPTIONS=storage sets the drivers beside others.
 bench: build duplicity
 	scripts/install_peers.sh $(STAMPS)/borg-1.4
 	TWOFOLD_TEST_DUPLICITY="$${TWOFOLD_TEST_DUPLICITY:-$(CURDIR)/$(DUPLICITY)/bin/duplicity}" \
@@ -85,8 +96,9 @@ $(STAMPS)/kernel.stamp: $(STAMPS)/venv.stamp $(KERNEL_SOURCES)
 $(DUPLICITY)/complete.stamp: Makefile $(STAMPS)/packages.stamp
 	"$$(scripts/find_python.sh)" -m venv --clear $(DUPLICITY)
 	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps duplicity==$(DUPLICITY_VERSION) fasteners
-	# Its way to SFTP servers.
-	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install 'paramiko>=3.5'
+	# Its ways to SFTP servers and to Swift.
+	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install 'paramiko>=3.5' \
+	    'python-keystoneclient>=5.0' 'python-swiftclient>=4.2'
 	$(DUPLICITY)/bin/duplicity --version
 	touch $@
 

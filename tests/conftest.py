@@ -13,6 +13,7 @@ from hypothesis import settings
 from tests.support import gnupg, programs
 from tests.support.gnupg import GnupgHome
 from tests.support.programs import Program, Workspace
+from tests.support.tally import write_tally
 from tests.support.tools import in_ci
 
 PERSONAL = ("PASSPHRASE", "SIGN_PASSPHRASE", "BACKEND_PASSWORD", "FTP_PASSWORD", "GNUPGHOME", "XDG_CONFIG_HOME")
@@ -30,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="twofold-cache-")
     os.environ["XDG_CACHE_HOME"] = folder.name
     config.add_cleanup(folder.cleanup)
+
+
+def pytest_sessionfinish() -> None:
+    """Each worker leaves what its tests have counted where tests.reliability asks for it."""
+    folder = os.environ.get("TWOFOLD_TEST_TALLY")
+    if folder:
+        write_tally(folder)
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +65,12 @@ def duplicity() -> Program:
 @pytest.fixture
 def workspace(tmp_path: Path, gnupg_home: GnupgHome) -> Workspace:
     return Workspace.below(os.fsencode(tmp_path), gnupg_home=gnupg_home.path)
+
+
+@pytest.fixture(scope="session")
+def swift_port() -> Iterator[int]:
+    """Five processes, which take their time: one Swift for all modules."""
+    from tests.servers import swift
+
+    with swift.swift() as running:
+        yield running.port

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
-from time import perf_counter, thread_time
+from time import perf_counter, sleep, thread_time
 from typing import Generic, Self, TypeVar
 
+from twofold import system
 from twofold.monitor import Monitor, NullMonitor, StageTime
 
 T = TypeVar("T")
@@ -25,48 +26,67 @@ class Cancelled(Exception):
 
 
 class _Waited(threading.local):
-    """Seconds that this thread has waited: for something to work on, for room to put what it has made."""
+    """Seconds that this thread has waited, for work and for room; `given_up` is set when its crew has been left."""
 
-    def __init__(self) -> None:
-        self.for_input = 0.0
-        self.for_room = 0.0
+    for_input = 0.0
+    for_room = 0.0
+    given_up: threading.Event | None = None
 
 
 _waited = _Waited()
 
 
+def heed(_count: int = 0) -> None:
+    """Raises Cancelled in a thread of a crew that has been left; a ByteCounter for what may take long (storage/)."""
+    if _waited.given_up is not None and _waited.given_up.is_set():
+        raise Cancelled
+
+
+def pause(seconds: float) -> None:
+    """Sleeps, but in a thread of a crew only until that is left, and then raises Cancelled."""
+    if _waited.given_up is None:
+        sleep(seconds)
+    elif _waited.given_up.wait(seconds):
+        raise Cancelled
+
+
 class Task(Generic[T]):
     """A call that runs in a thread of its own."""
 
-    def __init__(self, function: Callable[[], T], name: str, monitor: Monitor) -> None:
-        self._function = function
-        self._monitor = monitor
+    def __init__(self, function: Callable[[], T], name: str, monitor: Monitor, end: threading.Event | None) -> None:
+        self._function, self._monitor, self._end = function, monitor, end
         self._result: list[T] = []
         self._error: BaseException | None = None
+        self.ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        began = perf_counter()
+        began, _waited.given_up = perf_counter(), self._end
         try:
             self._result.append(self._function())
         except BaseException as error:  # noqa: BLE001 - handed to join()
             self._error = error
-        self._monitor.report(
-            StageTime(self._thread.name, perf_counter() - began, thread_time(), _waited.for_input, _waited.for_room)
-        )
+        try:
+            self._monitor.report(
+                StageTime(self._thread.name, perf_counter() - began, thread_time(), _waited.for_input, _waited.for_room)
+            )
+        finally:
+            self.ended.set()
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return not self.ended.is_set()
 
     def wait(self) -> None:
         """Waits for the end, whatever it is."""
+        # Not by Thread.join alone: when a signal's exception ends that, Python 3.11 takes the thread for ended.
+        self.ended.wait()
         self._thread.join()
 
     def join(self) -> T:
         """Waits for the end; gives the result or raises what the call raised. May be called again."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._result[0]
@@ -74,7 +94,7 @@ class Task(Generic[T]):
 
 def spawn(function: Callable[[], T], *, name: str, monitor: Monitor | None = None) -> Task[T]:
     """Starts `function` in a thread; `name` shows up in debuggers. At the end `monitor` gets a StageTime."""
-    return Task(function, name, monitor or NullMonitor())
+    return Task(function, name, monitor or NullMonitor(), None)
 
 
 def exclusion() -> AbstractContextManager[bool]:
@@ -82,27 +102,43 @@ def exclusion() -> AbstractContextManager[bool]:
     return threading.RLock()
 
 
-class Channel(Generic[T]):
+class _Meeting:
+    """Where threads wait for each other."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Whoever waits here, now or later, gets Cancelled."""
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+    def _wait_for(self, done: Callable[[], object]) -> float:
+        """Seconds until `done`, asked whenever something has changed. Raises Cancelled."""
+        began = perf_counter()
+        self._changed.wait_for(lambda: self._cancelled or done())
+        if self._cancelled:
+            raise Cancelled
+        return perf_counter() - began
+
+
+class Channel(_Meeting, Generic[T]):
     """A bounded queue with an end: items in order, then either a normal end or the error that ended the sender."""
 
     def __init__(self, depth: int) -> None:
+        super().__init__()
         self._depth = depth
         self._items: deque[T] = deque()
-        self._changed = threading.Condition()
         self._ended = False
-        self._cancelled = False
         self._error: BaseException | None = None
 
     def put(self, item: T) -> None:
         """Waits for room. Raises Cancelled when the reader has gone."""
         with self._changed:
-            if len(self._items) >= self._depth and not self._cancelled:
-                began = perf_counter()
-                while len(self._items) >= self._depth and not self._cancelled:
-                    self._changed.wait()
-                _waited.for_room += perf_counter() - began
-            if self._cancelled:
-                raise Cancelled
+            if self._cancelled or len(self._items) >= self._depth:
+                _waited.for_room += self._wait_for(lambda: len(self._items) < self._depth)
             self._items.append(item)
             self._changed.notify_all()
 
@@ -115,10 +151,9 @@ class Channel(Generic[T]):
 
     def cancel(self) -> None:
         """The reader goes: senders get Cancelled."""
+        super().cancel()
         with self._changed:
-            self._cancelled = True
             self._items.clear()
-            self._changed.notify_all()
 
     def __iter__(self) -> Self:
         return self
@@ -126,13 +161,8 @@ class Channel(Generic[T]):
     def __next__(self) -> T:
         """Waits for the next item; the end, or the error that ended the sender, comes again however often asked."""
         with self._changed:
-            if not self._items and not self._ended and not self._cancelled:
-                began = perf_counter()
-                while not self._items and not self._ended and not self._cancelled:
-                    self._changed.wait()
-                _waited.for_input += perf_counter() - began
-            if self._cancelled:
-                raise Cancelled
+            if self._cancelled or not (self._items or self._ended):
+                _waited.for_input += self._wait_for(lambda: self._items or self._ended)
             if not self._items:
                 if self._error is not None:
                     raise self._error
@@ -163,6 +193,7 @@ class _Promise(Generic[T, R]):
     def result(self, cancelled: threading.Event) -> R:
         began = perf_counter()
         while not self._done.wait(0.1):
+            heed()  # the crew around a crew may have been left
             if cancelled.is_set():
                 raise Cancelled
         _waited.for_input += perf_counter() - began
@@ -171,29 +202,24 @@ class _Promise(Generic[T, R]):
         return self._result[0]
 
 
-class Pool(Generic[T]):
+class Pool(_Meeting, Generic[T]):
     """A fixed number of things that go round, such as buffers; what bounds a pipeline's memory.
 
     Each is drawn from `things` when none of those before it is free.
     """
 
     def __init__(self, things: Iterable[T]) -> None:
+        super().__init__()
         self._fresh = iter(things)
         self._things: deque[T] = deque()
-        self._changed = threading.Condition()
-        self._cancelled = False
 
     def take(self) -> T:
         """Waits until one is free. Raises Cancelled after cancel()."""
         with self._changed:
             if not self._things and not self._cancelled:
                 self._things.extend(islice(self._fresh, 1))
-                began = perf_counter()
-                while not self._things and not self._cancelled:
-                    self._changed.wait()
-                _waited.for_room += perf_counter() - began
-            if self._cancelled:
-                raise Cancelled
+            if self._cancelled or not self._things:
+                _waited.for_room += self._wait_for(lambda: self._things)
             return self._things.pop()
 
     def give(self, thing: T) -> None:
@@ -201,49 +227,29 @@ class Pool(Generic[T]):
             self._things.append(thing)
             self._changed.notify()
 
-    def cancel(self) -> None:
-        with self._changed:
-            self._cancelled = True
-            self._changed.notify_all()
 
-
-class Ledger:
+class Ledger(_Meeting):
     """Amounts reported under numbers by one side and waited for by the other; `cancel()` wakes the waiting side."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._amounts: dict[int, int] = {}
-        self._changed = threading.Condition()
-        self._cancelled = False
 
     def report(self, number: int, amount: int) -> None:
         with self._changed:
             self._amounts[number] = amount
             self._changed.notify_all()
 
-    def known(self, number: int) -> int | None:
-        """The amount, if it has been reported."""
-        with self._changed:
-            return self._amounts.get(number)
-
     def wait(self, number: int) -> int:
         """The amount, once it is reported. Raises Cancelled after cancel()."""
         with self._changed:
-            began = perf_counter()
-            while number not in self._amounts:
-                if self._cancelled:
-                    raise Cancelled
-                self._changed.wait()
-            _waited.for_input += perf_counter() - began
+            if number not in self._amounts:
+                _waited.for_input += self._wait_for(lambda: number in self._amounts)
             return self._amounts[number]
 
     def forget(self, number: int) -> None:
         with self._changed:
             self._amounts.pop(number, None)
-
-    def cancel(self) -> None:
-        with self._changed:
-            self._cancelled = True
-            self._changed.notify_all()
 
 
 class Sink(Generic[T, R]):
@@ -266,10 +272,6 @@ class Sink(Generic[T, R]):
         self._channel.end()
         return self._task.join()
 
-    def wait(self) -> None:
-        """Waits until the consumer has ended, however it did."""
-        self._task.wait()
-
 
 class Crew:
     """The threads and buffers of one piece of work; leaving its `with` block ends them all, whatever happened.
@@ -286,6 +288,7 @@ class Crew:
         self._tasks: list[Task[None]] = []
         self._waits: list[Callable[[], None]] = []
         self._last: list[Callable[[], None]] = []
+        self._ends: list[threading.Event] = []
         self._cancelled = threading.Event()
 
     def __enter__(self) -> Self:
@@ -293,17 +296,18 @@ class Crew:
         _waited.for_input = _waited.for_room = 0.0
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         wall, cpu = perf_counter() - self._began[0], thread_time() - self._began[1]
         self._monitor.report(StageTime("main thread", wall, cpu, _waited.for_input, _waited.for_room))
         self._cancelled.set()
         for cancel in self._cancels:
             cancel()
+        while kind is KeyboardInterrupt and (running := [end for end in self._ends if not end.is_set()]):
+            running[0].wait(0.5)
+            system.shut_connections()  # somebody wants to go: a server that does not answer is not waited for
         for task in self._tasks:
             task.join()
-        for wait in self._waits:
-            wait()
-        for call in self._last:
+        for call in (*self._waits, *self._last):
             call()
 
     def pool(self, things: Iterable[T]) -> Pool[T]:
@@ -335,13 +339,11 @@ class Crew:
                 channel.cancel()
                 raise
 
-        sink = Sink(channel, spawn(consume, name=name, monitor=self._monitor))
-        self._waits.append(sink.wait)
-        return sink
+        return Sink(channel, self.background(consume, name=name))
 
     def background(self, function: Callable[[], R], *, name: str) -> Task[R]:
         """A call in a thread of its own that is waited for, whatever it raises, when the block is left."""
-        task = spawn(function, name=name, monitor=self._monitor)
+        task = self._spawn(function, name)
         self._waits.append(task.wait)
         return task
 
@@ -352,7 +354,7 @@ class Crew:
     def ahead(self, items: Iterable[T], *, depth: int, name: str) -> Iterator[T]:
         """The same items, produced in a thread of its own up to `depth` ahead of the reader."""
         channel: Channel[T] = self.channel(depth)
-        self._tasks.append(spawn(lambda: _pump(items, channel), name=name, monitor=self._monitor))
+        self._tasks.append(self._spawn(lambda: _pump(items, channel), name))
         return iter(channel)
 
     def ordered_map(self, function: Callable[[T], R], items: Iterable[T], *, workers: int, name: str) -> Iterator[R]:
@@ -363,11 +365,9 @@ class Crew:
         work: Channel[_Promise[T, R]] = self.channel(workers)
 
         def labour() -> None:
-            try:
+            with suppress(Cancelled):
                 for promise in work:
                     promise.work(function)
-            except Cancelled:
-                pass
 
         def promises() -> Iterator[_Promise[T, R]]:
             for item in items:
@@ -377,9 +377,13 @@ class Crew:
             work.end()
 
         for number in range(workers):
-            self._tasks.append(spawn(labour, name=f"{name} {number}", monitor=self._monitor))
-        drawn = self.ahead(promises(), depth=workers, name=f"{name} feed")
-        return (promise.result(self._cancelled) for promise in drawn)
+            self._tasks.append(self._spawn(labour, f"{name} {number}"))
+        return (each.result(self._cancelled) for each in self.ahead(promises(), depth=workers, name=f"{name} feed"))
+
+    def _spawn(self, function: Callable[[], R], name: str) -> Task[R]:
+        task = Task(function, name, self._monitor, self._cancelled)
+        self._ends.append(task.ended)
+        return task
 
 
 def _pump(items: Iterable[T], channel: Channel[T]) -> None:
@@ -392,6 +396,4 @@ def _pump(items: Iterable[T], channel: Channel[T]) -> None:
     else:
         channel.end()
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
+        getattr(iterator, "close", lambda: None)()

@@ -23,6 +23,7 @@ _MOVED_AT_ONCE = 1 << 20
 _LET_IT_FILL = 0.0005
 _LARGEST_KEPT = 16 << 20  # twice as much is kept
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 # ---- pipes and scratch files ----------------------------------------------------------------------------------------
 
@@ -90,6 +91,15 @@ def scratch_file(directory: str) -> int:
     return descriptor
 
 
+def free_bytes(directory: str) -> int | None:
+    """What still fits on the file system of a directory, None where that cannot be known."""
+    try:
+        found = os.statvfs(directory)
+    except (AttributeError, OSError):
+        return None
+    return found.f_bavail * found.f_frsize
+
+
 def scratch_name(directory: str) -> str:
     """A path in `directory` that nobody else will choose."""
     return os.path.join(directory, f"twofold-{os.urandom(10).hex()}")
@@ -126,6 +136,60 @@ def open_files_limit(wanted: int) -> None:
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+# ---- secrets in memory -----------------------------------------------------------------------------------------------
+
+
+def forbid_core_dumps() -> None:
+    """A crash of this process or a child leaves no image of its memory, which holds people's files and passphrases."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def shield_memory(*, shielded: bool = True) -> None:
+    """Closes memory, variables and descriptors of this process to debuggers and all else but root, or opens them again.
+
+    So no crash handler gets them either, whatever the limit of core dumps. Children begin open. Linux only; elsewhere,
+    or where the system refuses, nothing changes.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(not shielded), 0, 0, 0)
+    except (OSError, AttributeError):
+        pass  # a C library without it
+
+
+# ---- connections -----------------------------------------------------------------------------------------------------
+
+
+def shut_connections() -> None:
+    """Ends every TCP connection of this process: who waits at one gets its end or an error, whatever library he is in.
+
+    Descriptors stay open and keep their meaning; listening sockets go on. Without /proc nothing changes.
+    """
+    import socket
+
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return
+    for number in numbers:
+        try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(number)) as connection:
+                inet = connection.family in (socket.AF_INET, socket.AF_INET6)
+                if inet and not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed meanwhile, or never connected
 
 
 # ---- extended attributes ---------------------------------------------------------------------------------------------

@@ -98,12 +98,12 @@ class Scene:
     def with_settings(self, *settings: str) -> Scene:
         return replace(self, settings=settings)
 
-    def run(self, *arguments: str, expect: int = 0) -> Outcome:
-        """Runs to the end; another exit code than expected fails the test with all that was said."""
+    def run(self, *arguments: str, expect: int | None = 0) -> Outcome:
+        """Runs to the end; another exit code than expected (None: any) fails the test with all that was said."""
         words = (*arguments, *self.settings, "--archive-dir", str(self.archive_dir.parent), "--name", "scene")
         return self.run_bare(*words, "--current-time", str(self.now), expect=expect)
 
-    def run_bare(self, *words: str, expect: int = 0) -> Outcome:
+    def run_bare(self, *words: str, expect: int | None = 0) -> Outcome:
         """The same with just these words."""
         output, errors = io.BytesIO(), io.BytesIO()
         environment = Environment(
@@ -123,9 +123,9 @@ class Scene:
         texts = (stream.getvalue().decode("utf-8", "backslashreplace") for stream in (output, errors))
         outcome = Outcome((self.program, *words), code, *texts)
         assert "Traceback" not in outcome.stdout + outcome.stderr, str(outcome)
-        return outcome.expect(expect)
+        return outcome if expect is None else outcome.expect(expect)
 
-    def back_up(self, *options: str, action: str = "backup", expect: int = 0) -> Outcome:
+    def back_up(self, *options: str, action: str = "backup", expect: int | None = 0) -> Outcome:
         return self.run(action, str(self.source), self.url, *options, expect=expect)
 
     def names(self) -> list[str]:

@@ -219,7 +219,7 @@ def test_a_url_that_is_none(plain: Scene, url: str, word: str, text: str) -> Non
         ),
         (
             "lacking",
-            "lacking:// cannot be used: No module named 'twofold_has_no_such_module'; pip install 'twofold[lacking]'",
+            "lacking:// needs twofold_has_no_such_module: pip install 'twofold[lacking]'",
         ),
     ],
 )

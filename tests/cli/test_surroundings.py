@@ -301,7 +301,7 @@ def test_a_signal_ends_a_backup_at_once_and_leaves_nothing_in_the_way(
         seconds = time.monotonic() - began
     assert (process.returncode, stderr) == (4, b"")
     assert stdout.endswith(
-        b"\nInterrupted. Earlier backups are as they were; run the same command again to begin this one anew\n"
+        b"\nInterrupted. Earlier backups are as they were; run the same command again to do what is left\n"
     )
     assert seconds < SECONDS_TO_END
     assert _processes_of_session(process.pid) == []

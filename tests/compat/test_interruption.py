@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+from pathlib import Path
+
 import pytest
 
 from tests.support.chain import FIRST_TIME, Chain, Mode
@@ -36,7 +41,8 @@ def test_a_killed_incremental_is_completed_or_made_anew(
     kill_after_volumes(workspace, killed, "incremental", *words, *time, cwd=workspace.folder)
 
     again = ("--current-time", str(KILLED_LATER + 100))
-    workspace.run(next_one, "incremental", *words, *again).expect()
+    done = workspace.run(next_one, "incremental", *words, *again).expect()
+    assert turns != "TT" or "RESTART: Volume" in done.stdout
     for program in (twofold, duplicity):
         chain.assert_verifies(program)
         newest = workspace.path(f"newest-{program}")
@@ -57,11 +63,52 @@ def test_a_killed_full_backup_is_completed_or_made_anew(
         chain.advance()
     words = (chain.source, workspace.url(), *chain.options)
     kill_after_volumes(workspace, killed, "full", *words, "--current-time", str(KILLED_LATER), cwd=workspace.folder)
-    workspace.run(next_one, "full", *words, "--current-time", str(KILLED_LATER + 100)).expect()
+    done = workspace.run(next_one, "full", *words, "--current-time", str(KILLED_LATER + 100)).expect()
+    assert turns != "TT" or "RESTART: Volume" in done.stdout
     for program in (twofold, duplicity):
         chain.assert_verifies(program)
     status = workspace.run(twofold, "collection-status", workspace.url()).expect()
     assert "Number of contained backup sets: 1" in status.stdout
+
+
+@pytest.mark.parametrize("turns", ["TDT", "TTT", "DTT", "TTD", "DTD"])
+@pytest.mark.parametrize("kind", ["full", "incremental"])
+def test_what_is_killed_again_and_again_is_whole_in_the_end(
+    turns: str, kind: str, twofold: Program, duplicity: Program, workspace: Workspace
+) -> None:
+    programs = [{"T": twofold, "D": duplicity}[turn] for turn in turns]
+    source, content = Path(os.fsdecode(workspace.path("source"))), random.Random(1)
+    words = (os.fsencode(source), workspace.url(), "--no-encryption", "--volsize", "1")
+    if kind == "incremental":
+        _fill(source, content, 40_000)
+        workspace.run(twofold, "full", *words, "--current-time", str(FIRST_TIME)).expect()
+    _fill(source, content, 3_500_000)
+    before = len(os.listdir(workspace.path("target"))) if kind == "incremental" else 0
+    for number, program in enumerate(programs[:-1]):
+        time = ("--current-time", str(KILLED_LATER + 100 * number))
+        with workspace.start(program, kind, *words, *time) as process:
+            while process.poll() is None and _stored(workspace) < before + 3 + 2 * number:
+                pass
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    workspace.run(programs[-1], kind, *words, "--current-time", str(KILLED_LATER + 1000)).expect()
+    for program in (twofold, duplicity):
+        workspace.run(program, "verify", "--compare-data", words[1], words[0], *words[2:]).expect()
+        workspace.run(program, "restore", words[1], workspace.path(f"restored-{program}"), *words[2:]).expect()
+        assert_same_tree(workspace.path(f"restored-{program}"), words[0], fidelity=Fidelity.DUPLICITY)
+    workspace.run(twofold, "check", "--read-data", *words[1:]).expect()
+
+
+def _fill(source: Path, content: random.Random, size: int) -> None:
+    source.mkdir(exist_ok=True)
+    for name in ("a", "large", "z"):
+        (source / name).write_bytes(content.randbytes(size if name == "large" else size // 2))
+        os.utime(source / name, (FIRST_TIME - size, FIRST_TIME - size))
+
+
+def _stored(workspace: Workspace) -> int:
+    target = workspace.path("target")
+    return len([name for name in os.listdir(target) if name[:1] != b"."]) if os.path.exists(target) else 0
 
 
 @pytest.mark.parametrize("killed", ["T", "D"])

@@ -94,8 +94,12 @@ ThreadedFTPServer((host, int(port)), TLS_FTPHandler).serve_forever()
 
 
 @contextlib.contextmanager
-def pyftpdlib(*, tls: bool = False) -> Iterator[Running]:
-    """Login USER with PASSWORD; knows MLSD, refuses SIZE in ASCII mode. With TLS (explicit) cert.pem as vsftpd."""
+def pyftpdlib(*, tls: bool = False, told_address: str = HOST, password: str = PASSWORD) -> Iterator[Running]:
+    """Login USER with PASSWORD; knows MLSD, refuses SIZE in ASCII mode. With TLS (explicit) cert.pem as vsftpd.
+
+    Without TLS the password may be another one; clients are sent to `told_address` for the data, to the ports behind
+    the first one.
+    """
     python = interpreter()
 
     def recipe(folder: Path, ports: Sequence[int]) -> list[str]:
@@ -104,8 +108,8 @@ def pyftpdlib(*, tls: bool = False) -> Iterator[Running]:
         if tls:
             made = make_certificate(folder.parent)
             return [python, "-c", _WITH_TLS, HOST, str(ports[0]), root, str(made.both), *passive]
-        address = ["-i", HOST, "-p", str(ports[0]), "-r", "-".join(passive)]
-        return [python, "-m", "pyftpdlib", *address, "-w", "-d", root, "-u", USER, "-P", PASSWORD]
+        address = ["-i", HOST, "-p", str(ports[0]), "-r", "-".join(passive), "-n", told_address]
+        return [python, "-m", "pyftpdlib", *address, "-w", "-d", root, "-u", USER, "-P", password]
 
     # It takes seconds over SIGTERM.
     with serving(recipe, ports=_PASSIVE_PORTS + 1, answering=1, stop=signal.SIGKILL) as running:

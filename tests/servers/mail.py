@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,21 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
 first_valid_uid = 1
+mail_fsync = never
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+mail_plugins = quota
+protocol imap {{
+  mail_plugins = quota imap_quota
+}}
+plugin {{
+  quota = maildir:Quota
+  quota_rule = *:storage={quota}
+}}
 mail_location = maildir:{folder}/mail/%u
 passdb {{
   driver = static
@@ -44,8 +60,11 @@ service imap-login {{
 
 
 @contextlib.contextmanager
-def dovecot() -> Iterator[Running]:
-    """Two ports, plain and TLS; any user has PASSWORD. The certificate is cert.pem in the folder above."""
+def dovecot(quota: str = "1G") -> Iterator[Running]:
+    """Two ports, plain and TLS; any user has PASSWORD. The certificate is cert.pem in the folder above.
+
+    The messages of a user lie below `mail/user`.
+    """
     server = program("dovecot")
     require_root("dovecot")
 
@@ -62,9 +81,11 @@ def dovecot() -> Iterator[Running]:
             password=PASSWORD,
             plain=ports[0],
             secret=ports[1],
+            quota=quota,
         )
         (folder / "dovecot.conf").write_text(text)
         return [server, "-F", "-c", str(folder / "dovecot.conf")]
 
-    with serving(recipe, ports=2) as running:
+    # It waits for connections that have been given up.
+    with serving(recipe, ports=2, stop=signal.SIGKILL) as running:
         yield running

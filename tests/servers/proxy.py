@@ -33,7 +33,8 @@ class Weather:
     """What happens to the next connections; may be changed while the proxy runs.
 
     A fault hits the first `times` connections from now on, those of `every`-th number only, after `after` bytes of
-    either direction. `delay` is in seconds, one way. `retry_after` goes with BUSY.
+    either direction; `broken` counts those that came so far. `delay` is in seconds, one way. `retry_after` goes with
+    BUSY.
     """
 
     fault: Fault = Fault.NONE
@@ -43,6 +44,7 @@ class Weather:
     delay: float = 0.01
     retry_after: str = ""
     hits: int = 0
+    broken: int = 0
     connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -57,12 +59,12 @@ class Weather:
 
 
 class Proxy:
-    """Listens on a port of its own and passes connections on to another."""
+    """Listens on a port of its own and passes connections on to another one of `HOST`."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, address: tuple[str, int] = (HOST, 0)) -> None:
         self.weather = Weather()
         self._target_port = target_port
-        self._listener = socket.create_server((HOST, 0), backlog=100)
+        self._listener = socket.create_server(address, backlog=100)
         self.port: int = self._listener.getsockname()[1]
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -138,6 +140,7 @@ class Proxy:
             while data := source.recv(_PIECE):
                 passed[0] += len(data)
                 if fault is not Fault.NONE and passed[0] > weather.after:
+                    weather.broken += 1
                     self._break((source, sink), fault)
                     return
                 sink.sendall(data)
@@ -203,9 +206,9 @@ def _refuse(client: socket.socket, retry_after: str) -> None:
 
 
 @contextlib.contextmanager
-def proxied(target_port: int) -> Iterator[Proxy]:
+def proxied(target_port: int, address: tuple[str, int] = (HOST, 0)) -> Iterator[Proxy]:
     """A proxy to a port of this machine."""
-    proxy = Proxy(target_port)
+    proxy = Proxy(target_port, address)
     try:
         yield proxy
     finally:

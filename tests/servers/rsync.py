@@ -13,14 +13,14 @@ USER, PASSWORD, MODULE = "bob", "rspw", "mod"
 
 
 @contextlib.contextmanager
-def rsyncd() -> Iterator[Running]:
-    """One module, writable, for USER with PASSWORD; its files are in the folder root."""
+def rsyncd(password: str = PASSWORD) -> Iterator[Running]:
+    """One module, writable, for USER with this password; its files are in the folder root."""
     server = program("rsync")
 
     def recipe(folder: Path, ports: Sequence[int]) -> list[str]:
         (folder / "root").mkdir()
         (folder / "secrets").touch(mode=0o600)
-        (folder / "secrets").write_text(f"{USER}:{PASSWORD}\n")
+        (folder / "secrets").write_text(f"{USER}:{password}\n")
         module = {"path": folder / "root", "read only": "no", "auth users": USER, "secrets file": folder / "secrets"}
         if getpass.getuser() == "root":
             module |= {"uid": "root", "gid": "root"}

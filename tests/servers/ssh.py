@@ -67,12 +67,12 @@ def sshd(*, sftp: bool = True) -> Iterator[Sshd]:
 
 
 @contextlib.contextmanager
-def rclone_sftp() -> Iterator[int]:
-    """The port of a server that takes USER and PASSWORD; its files are below the login directory."""
+def rclone_sftp(password: str = PASSWORD) -> Iterator[int]:
+    """The port of a server that takes USER and this password; its files are below the login directory."""
 
     def recipe(folder: Path, ports: Sequence[int]) -> list[str]:
         (folder / "root").mkdir()
-        login = ["--user", USER, "--pass", PASSWORD]
+        login = ["--user", USER, "--pass", password]
         address = f"{HOST}:{ports[0]}"
         return [program("rclone"), "serve", "sftp", "--config", "", "--addr", address, *login, str(folder / "root")]
 

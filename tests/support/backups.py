@@ -18,10 +18,12 @@ from twofold.format.manifest import Manifest, parse_manifest
 from twofold.format.names import NameCodec
 from twofold.model.backup import FileRole, SetId, SetKind, Wrapping
 from twofold.monitor import Problem, RecordingMonitor
-from twofold.operations.backup import BackupOptions, BackupSummary, backup, plan_backup
+from twofold.operations.backup import backup
+from twofold.operations.backup_plan import BackupOptions, BackupSummary, plan_backup
 from twofold.operations.restore import RestoreOptions, plan_restore, restore
-from twofold.operations.unfinished import clear_unfinished, plan_unfinished
-from twofold.repository.archive_dir import ArchiveDir
+from twofold.operations.resumption import find_resumption, settled
+from twofold.operations.unfinished import clear_unfinished, plan_unfinished, without_unfinished
+from twofold.repository.archive_dir import ArchiveDir, Beside
 from twofold.repository.repository import Repository, RepositoryOptions
 from twofold.repository.sync import plan_sync, synchronize
 from twofold.select.selector import Selector
@@ -44,7 +46,10 @@ class Place:
     monitor: RecordingMonitor = field(default_factory=RecordingMonitor)
     volume_size: int = SMALL_VOLUME
     workers: int = 2
+    transfers: int = 1
     envelope: Envelope | None = None
+    fingerprint: str = "the same"
+    by_passphrase: bool = False
     _restored: int = 0
 
     def __post_init__(self) -> None:
@@ -84,12 +89,17 @@ class Place:
             ArchiveDir(self.archive, NameCodec()),
             envelopes=envelopes,
             written=self.wrapping,
-            options=RepositoryOptions(self.scratch),
+            options=RepositoryOptions(self.scratch, transfers=self.transfers),
             monitor=self.monitor,
         )
 
     def options(self, **changes: object) -> BackupOptions:
-        given = {"volume_size": self.volume_size, "workers": self.workers, **changes}
+        given = {
+            "volume_size": self.volume_size,
+            "workers": self.workers,
+            "fingerprint": self.fingerprint,
+            **changes,
+        }
         return BackupOptions(b"host", b"source", **given)  # type: ignore[arg-type]
 
     def back_up(
@@ -106,14 +116,28 @@ class Place:
         source = tree or SourceTree(self.source, choice, options=ScanOptions(), monitor=self.monitor)
         repository = self.repository()
         with repository.archive_dir:
-            unfinished = plan_unfinished(repository.collection(), now=self.clock.now())
-            if unfinished is not None:
-                clear_unfinished(repository, unfinished, monitor=self.monitor)
-            synchronize(
-                repository, plan_sync(repository.collection(), wanted=None), dry_run=False, monitor=self.monitor
-            )
             options = self.options(**changes)
-            plan = plan_backup(repository.collection(), asked=asked, options=options)
+            unfinished = plan_unfinished(repository.collection(), now=self.clock.now())
+            resumption = unfinished and find_resumption(
+                repository,
+                unfinished,
+                fingerprint=options.fingerprint,
+                header=options.manifest_header,
+                source=self.source,
+                now=self.clock.now(),
+            )
+            if unfinished is not None and resumption is None:
+                clear_unfinished(repository, unfinished, monitor=self.monitor)
+            collection = without_unfinished(repository.collection(), unfinished)
+            synchronize(repository, plan_sync(collection, wanted=None), dry_run=False, monitor=self.monitor)
+            collection = without_unfinished(repository.collection(), unfinished)
+            plan = plan_backup(collection, asked=asked, options=options)
+            if resumption is not None and unfinished is not None:
+                resumption = settled(
+                    repository, resumption, plan=plan, by_passphrase=self.by_passphrase, monitor=self.monitor
+                )
+                if resumption is None:
+                    clear_unfinished(repository, unfinished, monitor=self.monitor)
             try:
                 return backup(
                     source,
@@ -121,6 +145,7 @@ class Place:
                     plan=plan,
                     options=options,
                     check=check,
+                    resumption=resumption,
                     clock=self.clock,
                     monitor=self.monitor,
                 )
@@ -179,14 +204,19 @@ class Place:
         return [content for _, content in sorted(found)]
 
     def leftovers(self) -> list[str]:
-        """What lies in the scratch folder, and in the archive directory under names that are not meant to stay."""
+        """What lies in the scratch folder, and in the archive directory under names that are not meant to stay.
+
+        What the next run needs to go on goes with a partial manifest.
+        """
         codec = NameCodec()
-        expected = {"lockfile", "twofold-state"}
-        stray = [name for name in os.listdir(self.archive) if codec.parse(name) is None and name not in expected]
+        names = os.listdir(self.archive)
+        expected = {"lockfile", "twofold-state", *(each.value + name for name in names for each in Beside)}
+        stray = [name for name in names if codec.parse(name) is None and name not in expected]
         return sorted(os.listdir(self.scratch)) + sorted(stray)
 
     def partial_files(self) -> list[str]:
-        return sorted(name for name in os.listdir(self.archive) if ".part" in name)
+        codec = NameCodec()
+        return sorted(name for name in os.listdir(self.archive) if (found := codec.parse(name)) and found.partial)
 
 
 def tar_members(stream: bytes) -> list[tuple[tarfile.TarInfo, bytes]]:

@@ -79,8 +79,8 @@ def gnupg_home() -> Iterator[GnupgHome]:
     with gnupg_folder() as home:
         yield GnupgHome(
             path=home,
-            bare=_make_key(home, "bare", ""),
-            locked=_make_key(home, "locked", LOCKED_PASSPHRASE),
+            bare=make_key(home, "bare", ""),
+            locked=make_key(home, "locked", LOCKED_PASSPHRASE),
         )
 
 
@@ -100,7 +100,7 @@ def imported(*keys: bytes) -> Iterator[str]:
         yield home
 
 
-def _make_key(home: str, name: str, passphrase: str) -> KeyPair:
+def make_key(home: str, name: str, passphrase: str) -> KeyPair:
     mail = f"{name}@twofold.example"
     protection = f"Passphrase: {passphrase}\n" if passphrase else "%no-protection\n"
     recipe = (

@@ -54,9 +54,11 @@ def _volumes(workspace: Workspace) -> list[bytes]:
 
 
 def _recorded(workspace: Workspace) -> int:
-    """Volumes listed in the unfinished manifest of the archive dir."""
+    """Volumes listed in duplicity's unfinished manifest of the archive dir, or in twofold's checkpoints."""
     try:
-        partial = next(Path(os.fsdecode(workspace.archive_dir)).rglob("*.manifest.part"), None)
-        return partial.read_bytes().count(b"Hash SHA1") if partial else 0
+        found = Path(os.fsdecode(workspace.archive_dir)).rglob("*.manifest.part")
+        names = ("duplicity-", "twofold-checkpoints.")
+        listed = [path.read_bytes().count(b"Hash SHA1") for path in found if path.name.startswith(names)]
+        return max(listed, default=0)
     except FileNotFoundError:  # finished and renamed in between
         return 0

@@ -21,6 +21,7 @@ from twofold.repository.sync import plan_sync, synchronize
 from twofold.select.compiling import compile_selection
 from twofold.select.conditions import Mode
 from twofold.storage.drivers.memory import MemoryStore
+from twofold.storage.store import Store
 from twofold.tree.scan import ScanOptions, SourceTree
 
 LAST = 1 << 62
@@ -55,6 +56,8 @@ class Place:
     folder: Path
     files: dict[str, bytes] = field(default_factory=dict)
     attempts: int = 2
+    transfers: int = 1
+    store: Store | None = None
 
     @property
     def target(self) -> Path:
@@ -69,11 +72,11 @@ class Place:
         temp_dir.mkdir(parents=True, exist_ok=True)
         self.cache.mkdir(parents=True, exist_ok=True)
         return Repository(
-            MemoryStore(self.files),
+            self.store or MemoryStore(self.files),
             ArchiveDir(str(self.cache), NameCodec()),
             envelopes={Wrapping.PLAIN: PlainEnvelope(), Wrapping.GZIP: GzipEnvelope()},
             written=Wrapping.PLAIN,
-            options=RepositoryOptions(str(temp_dir), self.attempts),
+            options=RepositoryOptions(str(temp_dir), self.attempts, self.transfers),
             monitor=monitor,
         )
 

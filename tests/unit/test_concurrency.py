@@ -1,11 +1,13 @@
 """Stages, maps and pools: order, bounds, errors and abandonment."""
 
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from twofold.concurrency import Cancelled, Crew, Sink, spawn
+from twofold.concurrency import Cancelled, Crew, Sink, heed, pause, spawn
 from twofold.monitor import RecordingMonitor, StageTime
 
 
@@ -207,3 +209,91 @@ def test_a_pool_draws_a_thing_only_when_none_of_those_before_is_free() -> None:
         assert drawn == [0, 1]
         pool.give(first)
         assert {pool.take(), pool.take()} == {0, 1}
+
+
+def test_whoever_works_for_a_crew_that_was_left_hears_of_it() -> None:
+    ended: list[str] = []
+    at_work = threading.Barrier(3)
+
+    def sleep_on() -> None:
+        at_work.wait(10)
+        try:
+            pause(10_000)
+        except Cancelled:
+            ended.append("sleeper")
+
+    def move_on() -> None:
+        at_work.wait(10)
+        try:
+            while True:
+                heed(1)
+        except Cancelled:
+            ended.append("mover")
+
+    with Crew() as crew:
+        crew.background(sleep_on, name="sleeper")
+        crew.background(move_on, name="mover")
+        at_work.wait(10)
+        assert ended == []
+    assert sorted(ended) == ["mover", "sleeper"]
+
+
+def test_who_works_for_no_crew_is_left_alone() -> None:
+    with Crew():
+        heed()
+    heed()
+    pause(0)
+    spawn(heed, name="on its own").join()
+
+
+def test_the_crew_of_a_crew_ends_with_it() -> None:
+    """Files sent in parts are: an upload has threads of its own."""
+    at_work = threading.Event()
+
+    def inner() -> None:
+        def part(_: int) -> None:
+            at_work.set()
+            while True:
+                heed()
+
+        with Crew() as parts:
+            list(parts.ordered_map(part, range(3), workers=2, name="part"))
+
+    before = set(threading.enumerate())
+    with Crew() as crew:
+        task = crew.background(inner, name="upload")
+        assert at_work.wait(10)
+    with pytest.raises(Cancelled):
+        task.join()
+    assert set(threading.enumerate()) <= before
+
+
+def test_whoever_is_interrupted_while_waiting_can_wait_again() -> None:
+    """When a signal's exception ends Thread.join, Python 3.11 takes the thread for ended though it runs."""
+    release = threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt_once_it_waits() -> None:
+        while sys._current_frames()[main].f_code.co_filename != threading.__file__:
+            pass
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    def wait() -> None:
+        spawn(interrupt_once_it_waits, name="interrupts")
+        task.wait()
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        task = spawn(release.wait, name="waits")
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+        assert task.running
+        release.set()
+        assert task.join()
+        assert not task.running
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -25,7 +25,9 @@ _VOLUME = r"vol(?P<volume>[0-9]{1,9})\.difftar"
 _TAIL = r"(?P<wrapping>|\.gz|\.z|\.gpg|\.g|\.p7m)"
 _PART = r"(?P<partial>\.part)?"
 
-_LATEST_INSTANT = 253402300799  # the end of the year 9999; eight digits of base 36 reach further
+# The years 1901 to 2099, which are all that a name proper can tell; zones and eight digits of base 36 reach further.
+_EARLIEST_INSTANT, _LATEST_INSTANT = -2177452800, 4102444799
+_LARGEST_VOLUME = 999_999_999
 
 # COMPAT: duplicity <= 0.8: short names, numbers in base 36 (section 2.4); never written.
 _SHORT_TIME = r"(?P<end>[0-9a-z]{1,8})"
@@ -162,7 +164,7 @@ class NameCodec:
         volume: int | None = None
         if "volume" in parts:
             volume = int(parts["volume"], 36 if form.short else 10)
-            if volume == 0:
+            if not 0 < volume <= _LARGEST_VOLUME:
                 return None
         wrapping = _WRAPPINGS[parts["wrapping"]]
         partial = parts.get("partial") is not None
@@ -170,11 +172,11 @@ class NameCodec:
 
     def _instant(self, form: _Form, text: str) -> int | None:
         if form.short:
-            instant = int(text, 36)
-            return instant if instant <= _LATEST_INSTANT else None
-        text = text.upper()
-        found = parse_compact(text)
-        for separator in self._separators:
-            if found is None:
-                found = parse_w3(text, separator=separator)  # COMPAT: duplicity <= 0.8
-        return found
+            found: int | None = int(text, 36)
+        else:
+            text = text.upper()
+            found = parse_compact(text)
+            for separator in self._separators:
+                if found is None:
+                    found = parse_w3(text, separator=separator)  # COMPAT: duplicity <= 0.8
+        return found if found is not None and _EARLIEST_INSTANT <= found <= _LATEST_INSTANT else None

@@ -16,6 +16,7 @@ from twofold.model.backup import FileRole, SetId
 from twofold.model.value import value
 from twofold.monitor import Advance, Expecting, Monitor, Underway, VolumeRead
 from twofold.operations.check_data import DataCheck
+from twofold.operations.check_keeping import keeping, needed_twice
 from twofold.operations.check_metadata import Findings, check_metadata
 from twofold.operations.check_plan import (
     WHOLE_PPM,
@@ -34,7 +35,6 @@ from twofold.operations.counting import CountingMonitor
 from twofold.pipeline.fetch import needed_volumes
 from twofold.repository.repository import Repository
 
-_AT_ONCE: Final = 2
 _LOSSES: Final = (BadVolume, NotFound, Forbidden, CorruptStream)
 
 
@@ -45,6 +45,11 @@ class CheckOptions:
     temp_dir: str
     read_data: bool = False
     sample_ppm: int | None = None
+
+    @property
+    def reads_chains(self) -> bool:
+        """Whether all states of all files are made, for which volumes and signatures are read side by side."""
+        return self.read_data and self.sample_ppm in (None, WHOLE_PPM)
 
 
 class Found(NamedTuple):
@@ -94,7 +99,12 @@ def check(
     repository: Repository, plan: CheckPlan, *, options: CheckOptions, chance: Chance, monitor: Monitor
 ) -> CheckSummary:
     """Carries the plan out. Raises EnvelopeError for keys missing or wrong, StorageError where the target fails."""
-    return _Checker(repository, plan, options, monitor).check(chance)
+    checker = _Checker(repository, plan, options, monitor)
+    if not options.reads_chains:
+        return checker.check(chance)
+    names = needed_twice(each for chain in plan.chains for each in chain.usable)
+    with keeping(repository, names, temp_dir=options.temp_dir):
+        return checker.check(chance)
 
 
 class _Checker:
@@ -144,7 +154,7 @@ class _Checker:
             self._compare(chosen)
             return
         data = DataCheck(self._repository, temp_dir=self._options.temp_dir, total=len(chosen), monitor=self._monitor)
-        if self._options.sample_ppm not in (None, WHOLE_PPM):
+        if not self._options.reads_chains:
             data.read_volumes(chosen)
             read = list(chosen)
         else:
@@ -182,11 +192,13 @@ class _Checker:
     def _compare(self, volumes: Sequence[CheckedVolume]) -> None:
         """Fetches volumes and compares their hashes; nothing is decrypted."""
         done = 0
-        expected = sum(volume.needed.candidates[0].size or 0 for volume in volumes)
+        sizes = [volume.needed.candidates[0].size or 0 for volume in volumes]
+        expected = sum(sizes)
+        at_once = self._repository.downloads_at_once(max(sizes, default=0))
         self._monitor.report(Expecting(lambda: expected or None))
         self._monitor.report(Underway(lambda: Advance(done)))
         with Crew(monitor=self._monitor) as crew:
-            compared = crew.ordered_map(self._compare_one, volumes, workers=_AT_ONCE, name="check")
+            compared = crew.ordered_map(self._compare_one, volumes, workers=at_once, name="check")
             for number, (volume, found) in enumerate(zip(volumes, compared, strict=True), 1):
                 if isinstance(found, Damage):
                     self._take((found,))

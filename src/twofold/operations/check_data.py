@@ -92,7 +92,7 @@ class DataCheck:
         with Crew(monitor=self._monitor) as crew:
             fetcher = VolumeFetcher(self._repository, crew, total=total, monitor=self._monitor)
             self._monitor.report(Underway(lambda: Advance(fetcher.read_bytes)))
-            for (backup_set, _), feed in zip(sets, fetcher.feeds(sets), strict=True):
+            for (backup_set, _), feed in zip(sets, fetcher.feeds(sets, merged=False), strict=True):
                 for opened in feed:
                     if isinstance(opened, OpenVolume):
                         self._read_alone(opened, backup_set.id)

@@ -35,7 +35,6 @@ from twofold.operations.check_plan import Damage, fault_of_ranges
 from twofold.repository.manifests import read_manifest
 from twofold.repository.repository import Repository
 
-_AT_ONCE: Final = 2
 _PIECE: Final = 1 << 20
 _ENCRYPTED: Final = (Wrapping.GPG, Wrapping.GPGSM)
 _DAMAGED: Final = (CorruptStream, FormatError, NotFound, Forbidden)
@@ -100,7 +99,7 @@ def check_metadata(
                 return _Examined(*pair, refusal=refusal)
             return _examine(repository, *pair)
 
-        examined += crew.ordered_map(examine, files[1:], workers=_AT_ONCE, name="open")
+        examined += crew.ordered_map(examine, files[1:], workers=repository.downloads_at_once(0), name="open")
     _require_keys(examined, demands_keys=demands_keys)
     damages = [_damage(each, each.reason) for each in examined if each.reason is not None]
     damages += [_damage(each, str(each.refusal)) for each in examined if _is_suspect(each)]

@@ -49,14 +49,17 @@ def find_faults(repository: Repository, sets: Iterable[BackupSet], *, unlocks: b
     return [fault for each in sets if each.is_complete for fault in _faults_of(repository, each, unlocks=unlocks)]
 
 
-def require_stored(repository: Repository, sizes: Mapping[str, int]) -> None:
+def require_stored(repository: Repository, sizes: Mapping[str, int], *, set_id: SetId) -> None:
     """Raises MissingVolume unless files of these names and sizes are at the target, which is listed once.
 
-    Where the target is not to be listed at all (--no-check-remote), nothing is looked at.
+    Raises UserError when a run elsewhere has made this very set, or another one from the same start, meanwhile. Where
+    the target is not to be listed at all (--no-check-remote), nothing is looked at.
     """
     if not repository.options.check_remote:
         return
-    found = {file.name: file.size for file in repository.store.list() if file.name in sizes}
+    listed = {file.name: file.size for file in repository.store.list()}
+    _refuse_twin(repository, listed, set_id)
+    found = {name: size for name, size in listed.items() if name in sizes}
     differing = [name for name in sizes if found.get(name) != sizes[name]]
     if not repository.store.traits.consistent_list:
         differing = [name for name in differing if _asked_size(repository, name) != sizes[name]]
@@ -66,6 +69,18 @@ def require_stored(repository: Repository, sizes: Mapping[str, int]) -> None:
             f"were stored ({differing[0]}), so it does not count as a backup. See to it that no other backup and no "
             "cleanup works on this target, then run the same command again"
         )
+
+
+def _refuse_twin(repository: Repository, names: Iterable[str], set_id: SetId) -> None:
+    for name in names:
+        found = repository.codec.parse(name)
+        if found is None or found.role is not FileRole.MANIFEST or found.partial:
+            continue
+        if found.set_id == set_id or (set_id.start is not None and found.set_id.start == set_id.start):
+            raise UserError(
+                f"Another backup of this target was made at the same time ({name}), so this one does not count. Give "
+                "each machine a directory of its own at the target, or run the same command again when no other runs"
+            )
 
 
 def _asked_size(repository: Repository, name: str) -> int | None:

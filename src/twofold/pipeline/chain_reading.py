@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from twofold.collection.sets import BackupSet
+from twofold.collection.sets import BackupSet, FoundFile
 from twofold.concurrency import Crew
 from twofold.errors import MissingVolume, TwofoldError
 from twofold.format.sigtar import SigMember
@@ -32,6 +32,11 @@ class ReadingPlan:
     def volume_names(self) -> tuple[str, ...]:
         """The names of all needed volumes that are at the target, oldest set first."""
         return tuple(volume.candidates[0].name for _, volumes in self.sets for volume in volumes if volume.candidates)
+
+    @property
+    def files(self) -> Iterator[FoundFile]:
+        """All stored files that may be one of the volumes."""
+        return (file for _, volumes in self.sets for volume in volumes for file in volume.candidates)
 
     @property
     def total(self) -> int:

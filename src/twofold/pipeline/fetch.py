@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Self
 
 from twofold.collection.sets import BackupSet, FoundFile
-from twofold.concurrency import Crew, Pool
+from twofold.concurrency import Crew, Task, exclusion
 from twofold.envelope.protocol import Opened
 from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError
 from twofold.format.manifest import Manifest, VolumeRecord
@@ -19,7 +21,6 @@ from twofold.pipeline.unwrap import Unwrapped, Unwrapper
 from twofold.repository.manifests import load_remote_manifest
 from twofold.repository.repository import Repository
 
-_AT_ONCE: Final = 2
 _LOSSES: Final = (BadVolume, NotFound, Forbidden, CorruptStream)
 
 
@@ -63,17 +64,20 @@ def range_of(record: VolumeRecord, previous: bytes | None) -> tuple[bytes, bytes
 
 
 class VolumeFetcher:
-    """Opens volumes in threads, a bounded number at once over all sets. All its volumes are read by one thread."""
+    """Opens volumes ahead of their reader in threads, a bounded number over all sets. One thread reads all of them."""
 
     def __init__(self, repository: Repository, crew: Crew, *, total: int, monitor: Monitor) -> None:
         self._repository = repository
         self._crew = crew
-        self._tokens: Pool[int] = crew.pool(range(_AT_ONCE))
         self._unwrapper = Unwrapper(crew)
         self._total = total
         self._done = 0
         self._monitor = monitor
+        self._waiting: deque[_Opening] = deque()
+        self._ahead: set[_Opening] = set()
+        self._at_once = 0
         self.lost: list[LostOfSet] = []
+        crew.afterwards(self._drop)
 
     @property
     def failures(self) -> list[TwofoldError]:
@@ -86,58 +90,55 @@ class VolumeFetcher:
         return self._unwrapper.read_bytes
 
     def feeds(
-        self, sets: Sequence[tuple[BackupSet, Sequence[NeededVolume]]]
-    ) -> list[Iterable[OpenVolume | LostVolume]]:
-        """The volumes of each set, opened ahead of being asked for.
+        self, sets: Sequence[tuple[BackupSet, Sequence[NeededVolume]]], *, merged: bool = True
+    ) -> list[Iterator[OpenVolume | LostVolume]]:
+        """The volumes of each set, opened ahead of being asked for; may be called once.
 
-        The first volume of each set must be asked for in the order of the sets.
+        Sets that are not `merged` by path are read one after the other.
         """
-        alone = [(backup_set, volumes) for backup_set, volumes in sets if len(volumes) == 1]
-        together = self._opened_together(alone) if len(alone) > 1 else None
-        feeds: list[Iterable[OpenVolume | LostVolume]] = []
+        openings: list[list[_Opening]] = []
         for backup_set, volumes in sets:
-            opened = self._open_all(backup_set, volumes)
-            if len(volumes) > 1:
-                feeds.append(self._crew.ahead(opened, depth=1, name="fetch"))
-            else:
-                feeds.append(opened if together is None else _next_of(together))
-        return feeds
+            opinion = _SecondOpinion(self._repository, backup_set)
+            openings.append([_Opening(partial(self._open, volume, opinion)) for volume in volumes])
+        order = demand_order([volumes for _, volumes in sets]) if merged else _in_turn(openings)
+        self._waiting.extend(openings[which][at] for which, at in order)
+        sizes = (file.size or 0 for _, volumes in sets for volume in volumes for file in volume.candidates)
+        self._at_once = self._repository.downloads_at_once(max(sizes, default=0))
+        self._begin()
+        return [_Lasting(self._feed(each, volumes, of)) for (each, volumes), of in zip(sets, openings, strict=True)]
 
-    def _opened_together(
-        self, sets: Sequence[tuple[BackupSet, Sequence[NeededVolume]]]
+    def _begin(self) -> None:
+        while self._waiting and len(self._ahead) < self._at_once:
+            opening = self._waiting.popleft()
+            if not opening.taken:
+                opening.begin(self._crew)
+                self._ahead.add(opening)
+
+    def _drop(self) -> None:
+        """Closes what nobody has asked for, when all threads have ended."""
+        for opening in self._ahead:
+            opening.drop()
+
+    def _feed(
+        self, backup_set: BackupSet, volumes: Sequence[NeededVolume], openings: Sequence[_Opening]
     ) -> Iterator[OpenVolume | LostVolume]:
-        """The only volumes of sets; of a long chain it is gpg's key derivations that take the time."""
-
-        def open_one(each: tuple[BackupSet, Sequence[NeededVolume]]) -> OpenVolume | LostVolume:
-            return next(self._open_all(*each))
-
-        return self._crew.ordered_map(open_one, sets, workers=_AT_ONCE, name="fetch")
-
-    def _open_all(self, backup_set: BackupSet, volumes: Sequence[NeededVolume]) -> Iterator[OpenVolume | LostVolume]:
-        second_opinion = _SecondOpinion(self._repository, backup_set)
-        for volume in volumes:
-            token = self._tokens.take()
+        for volume, opening in zip(volumes, openings, strict=True):
             try:
-                opened = self._open(backup_set, volume, second_opinion)
+                found = opening.result()
+            except _LOSSES as error:
+                # Any other EnvelopeError concerns keys and passphrases, since the hash was right: it ends the work.
+                self.lost.append(LostOfSet(backup_set.id, volume.record, error))
+                yield LostVolume(volume.record, error)
+                continue
             finally:
-                self._tokens.give(token)
-            yield opened
+                self._ahead.discard(opening)
+                self._begin()
+            self._done += 1
+            self._monitor.report(VolumeRead(self._done, self._total, volume.candidates[0].name))
+            content = Unwrapped(found, self._unwrapper)
+            yield OpenVolume(volume.record, content, content.close)
 
-    def _open(
-        self, backup_set: BackupSet, volume: NeededVolume, second_opinion: _SecondOpinion
-    ) -> OpenVolume | LostVolume:
-        try:
-            opened = self._open_checked(volume, second_opinion)
-        except _LOSSES as error:
-            # Any other EnvelopeError concerns keys and passphrases, since the hash was right: it ends the work.
-            self.lost.append(LostOfSet(backup_set.id, volume.record, error))
-            return LostVolume(volume.record, error)
-        self._done += 1
-        self._monitor.report(VolumeRead(self._done, self._total, volume.candidates[0].name))
-        content = Unwrapped(opened, self._unwrapper)
-        return OpenVolume(volume.record, content, content.close)
-
-    def _open_checked(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> Opened:
+    def _open(self, volume: NeededVolume, second_opinion: _SecondOpinion) -> Opened:
         try:
             inside = volume.stretch.inside() if volume.stretch is not None else None
             return self._repository.open_volume(volume.candidates, volume.record, inside)
@@ -151,8 +152,72 @@ class VolumeFetcher:
         return opened
 
 
-def _next_of(opened: Iterator[OpenVolume | LostVolume]) -> Iterator[OpenVolume | LostVolume]:
-    yield next(opened)
+def demand_order(sets: Sequence[Sequence[NeededVolume]]) -> list[tuple[int, int]]:
+    """When volumes of sets that are merged by path are wanted, each as the number of its set and its place there.
+
+    The first ones at the beginning, any other when the end of the one before it has been reached.
+    """
+    wanted = [
+        (at > 0, order_key(volumes[at - 1].record.last.path) if at else b"", which, at)
+        for which, volumes in enumerate(sets)
+        for at in range(len(volumes))
+    ]
+    return [(which, at) for _, _, which, at in sorted(wanted)]
+
+
+def _in_turn(sets: Sequence[Sequence[object]]) -> list[tuple[int, int]]:
+    return [(which, at) for which, volumes in enumerate(sets) for at in range(len(volumes))]
+
+
+class _Lasting:
+    """The volumes of a feed; an error that has ended it comes again however often it is asked."""
+
+    def __init__(self, feed: Iterator[OpenVolume | LostVolume]) -> None:
+        self._feed = feed
+        self._error: BaseException | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> OpenVolume | LostVolume:
+        if self._error is not None:
+            raise self._error
+        try:
+            return next(self._feed)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._error = error
+            raise
+
+
+class _Opening:
+    """A volume on its way to its reader. All but the opening itself happens in the reader's thread."""
+
+    def __init__(self, opens: Callable[[], Opened]) -> None:
+        self._opens = opens
+        self._task: Task[None] | None = None
+        self._opened: list[Opened] = []
+        self.taken = False
+
+    def begin(self, crew: Crew) -> None:
+        self._task = crew.background(self._run, name="fetch")
+
+    def result(self) -> Opened:
+        """The opened volume, to be taken once; not begun yet, it is opened now, so that nobody waits in vain."""
+        self.taken = True
+        if self._task is None:
+            return self._opens()
+        self._task.join()
+        return self._opened.pop()
+
+    def drop(self) -> None:
+        for opened in self._opened:
+            opened.close()
+
+    def _run(self) -> None:
+        # NB: not the task's result, which would be held on to as long as the crew.
+        self._opened.append(self._opens())
 
 
 class _SecondOpinion:
@@ -162,17 +227,21 @@ class _SecondOpinion:
         self._repository = repository
         self._set = backup_set
         self._volumes: dict[int, VolumeRecord] | None = None
+        self._alone = exclusion()
 
     def on(self, record: VolumeRecord) -> VolumeRecord | None:
         """The volume as it is recorded there, None if that is no different or cannot be known."""
         if not self._set.local_manifests or not self._set.manifests:
             return None
-        if self._volumes is None:
-            self._volumes = {}
-            try:
-                manifest = load_remote_manifest(self._repository, self._set)
-            except TwofoldError:
-                return None  # the mismatch itself is what will be told
-            self._volumes.update((volume.number, volume) for volume in manifest.volumes)
+        with self._alone:
+            if self._volumes is None:
+                self._volumes = self._load()
         other = self._volumes.get(record.number)
         return other if other is not None and other.hashes != record.hashes else None
+
+    def _load(self) -> dict[int, VolumeRecord]:
+        try:
+            manifest = load_remote_manifest(self._repository, self._set)
+        except TwofoldError:
+            return {}  # the mismatch itself is what will be told
+        return {volume.number: volume for volume in manifest.volumes}

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from twofold.format.manifest import BlockPosition
 from twofold.format.tar_writer import Metadata
 from twofold.model.entry import Entry
+from twofold.pipeline.checkpoint import Mark
 from twofold.pipeline.compare import Work
 from twofold.rsync import SignatureMaker
 
@@ -45,7 +46,7 @@ class PlainFile(NamedTuple):
 class LargeFile:
     """A regular file that spans parts; the signing stage keeps its half-made signature here."""
 
-    __slots__ = ("at", "block_len", "builder", "entry", "metadata", "path", "work")
+    __slots__ = ("at", "block_len", "builder", "entry", "metadata", "path", "signature", "work")
 
     def __init__(self, path: bytes, entry: Entry, metadata: Metadata, *, work: Work, at: int, block_len: int) -> None:
         self.path = path
@@ -55,6 +56,7 @@ class LargeFile:
         self.at = at
         self.block_len = block_len
         self.builder: SignatureMaker | None = None
+        self.signature: list[bytes] = []
 
 
 class LargeData(NamedTuple):
@@ -117,12 +119,14 @@ Member: TypeAlias = (
 class Chunk:
     """A filled buffer: the first `used` bytes are tar, of volume `volume`.
 
-    Of each small file, plain or not, in the order of the members: `offsets` of the data, `sizes`, `block_lens`.
+    Of each small file, plain or not, in the order of the members: `offsets` of the data, `sizes`, `block_lens`. At the
+    end of a volume behind which another run could go on there is a `mark`; with `proof`, the parts of a file that end
+    here are to be those that an interrupted run has stored.
     """
 
     __slots__ = (
-        *("block_lens", "buffer", "ends_volume", "first", "last", "members", "number", "offsets", "read_bytes"),
-        *("sizes", "used", "volume"),
+        *("block_lens", "buffer", "ends_volume", "first", "last", "mark", "members", "number", "offsets", "proof"),
+        *("read_bytes", "sizes", "used", "volume"),
     )
 
     def __init__(self, number: int, volume: int, buffer: bytearray) -> None:
@@ -137,4 +141,6 @@ class Chunk:
         self.first: BlockPosition | None = None
         self.last: BlockPosition | None = None
         self.ends_volume = False
+        self.mark: Mark | None = None
+        self.proof: str | None = None
         self.read_bytes = 0

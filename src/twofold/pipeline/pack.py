@@ -75,14 +75,16 @@ class Packer:
         *,
         options: PackOptions,
         monitor: Monitor,
+        tally: Tally | None = None,
     ) -> None:
+        """`tally` is added to; it may be the one that `builder` knows."""
         self._source = source
         self._builder = builder
         self._entries = entries
         self._lookup = lookup
         self._options = options
         self._monitor = monitor
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self._plain = PlainFiles(source, builder, entries, self.tally, largest_block=options.largest_block, room=_ROOM)
 
     def chunks(self, steps: Generator[Step, None, None]) -> Iterator[Chunk]:
@@ -217,7 +219,7 @@ class Packer:
         if len(header) > _LONGEST_HEADER:
             yield from builder.turn_over(len(header) + 512)
         builder.add(header, 0, OtherFile(path, entry, metadata, work, at))
-        builder.place(path, None)
+        builder.place(path, None, may_hold_more=entry.kind is Kind.DIRECTORY)
         self.tally.new(work.packed[at * FIELDS + SIZE])
         self._stored(path, "new")
 
@@ -226,7 +228,7 @@ class Packer:
         if builder.chunk.used + _ROOM > builder.capacity:
             yield from builder.turn_over(_ROOM)
         builder.add(deleted_header(step.path), 0, RemovedFile(step.path, stat.S_ISREG(step.mode)))
-        builder.place(step.path, None)
+        builder.place(step.path, None, may_hold_more=True)
         self.tally.deleted += 1
         self._stored(step.path, "deleted")
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
+from isal import isal_zlib
+
 from twofold import rsync
 from twofold.format.difftar import PART_SIZE, Action, content_header, member_header
 from twofold.format.records import content_value, encode_content, encode_holes
@@ -34,8 +36,10 @@ class PartWriter:
     """Lays the parts of one file into chunks. The first part announces the block length, the last has the digest."""
 
     def __init__(self, action: Action, path: bytes, entry: Entry, *, block_len: int, builder: ChunkBuilder) -> None:
+        builder.begin_parts(path, entry)
         self._action = action
         self._path = path
+        self._entry = entry
         self._metadata = metadata_of(entry)
         self._builder = builder
         self.block_len = block_len
@@ -44,10 +48,15 @@ class PartWriter:
         self._lengths: dict[int, int] = {}
         self._made = 0, b""
 
+    @property
+    def parts(self) -> int:
+        """How many have been laid down."""
+        return self._part
+
     def room(self) -> Iterator[Chunk]:
         """Makes room for one more part, whether it is the last or not."""
         needed = max(_ROOM, self.expected_header() + _RECORD_ROOM + PART_SIZE + 512)
-        if self._builder.chunk.used + needed > self._builder.capacity:
+        if self._builder.is_full(needed):
             yield from self._builder.turn_over(needed)
 
     def expected_header(self, ahead: int = 0) -> int:
@@ -59,13 +68,13 @@ class PartWriter:
             self._lengths[alike] = len(self._header(part))
         return self._lengths[alike]
 
-    def place(self, data_at: int) -> int:
-        """A full part's data lie at `data_at`: completes the entry. Gives where they lie now."""
+    def place(self, data_at: int, proof: str = "") -> int:
+        """A full part's data lie at `data_at`: completes the entry, as ChunkBuilder.place. Gives where they lie now."""
         self._part += 1
         header = self._header(self._part)
         data_at = self._move(data_at, PART_SIZE, len(header))
         self._builder.add(header, PART_SIZE, None)
-        self._builder.place(self._path, self._part)
+        self._builder.place(self._path, self._part, self._entry, proof=proof)
         return data_at
 
     def place_last(self, data_at: int, size: int, value: bytes, *, first: bool = False) -> tuple[int, int]:
@@ -136,7 +145,7 @@ class FilePieces:
         offsets = [self._writer.place(first_at)]
         self.size = PART_SIZE
         while True:
-            if builder.chunk.used + _ROOM > builder.capacity:
+            if builder.is_full(_ROOM):
                 self._note(offsets)
                 yield from builder.turn_over(_ROOM)
                 offsets = []
@@ -181,6 +190,7 @@ class FilePieces:
         header = self._writer.expected_header()
         start = builder.chunk.used
         number = max(1, (builder.capacity - start - _HEADER_ROOM) // (header + PART_SIZE))
+        number = min(number, builder.parts_together(self._writer.parts))
         # NB: a part number with one more digit may need a longer header, which would push data into what follows.
         while number > 1 and self._writer.expected_header(number - 1) != header:
             number -= 1
@@ -247,7 +257,7 @@ class DeltaSource:
         self.problem = reader.problem
 
     def _parts(self, writer: PartWriter, builder: ChunkBuilder) -> Iterator[Chunk]:
-        first = True
+        first, crc = True, 0
         while True:
             yield from writer.room()
             data = self._take(PART_SIZE)
@@ -257,7 +267,8 @@ class DeltaSource:
                 value = content_value(ContentRecord(writer.block_len, self.size, self.digest))
                 writer.place_last(data_at, len(data), value, first=first)
                 return
-            writer.place(data_at)
+            crc = isal_zlib.crc32(data, crc)
+            writer.place(data_at, f"delta {self.delta_size} {crc:08x}")
             first = False
 
     def _take(self, size: int) -> bytes:

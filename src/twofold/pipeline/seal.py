@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -12,9 +11,9 @@ from twofold import system
 from twofold.concurrency import Crew, Ledger, Pool, Task, spawn
 from twofold.envelope.protocol import Envelope, Piece, Sealed, Sealer
 from twofold.format.manifest import BlockPosition, VolumeRecord
+from twofold.pipeline.checkpoint import Mark
 from twofold.pipeline.members import Chunk, LargeData
 
-_FINISHING: Final = 2
 # Takes longer to fill than a gpg takes to derive its key.
 _AHEAD: Final = 32 << 20
 _NOTHING: Final = Piece(b"", 0, 0)
@@ -28,10 +27,19 @@ class Volume(NamedTuple):
     first: BlockPosition
     last: BlockPosition
     read_bytes: int
+    mark: Mark | None
 
     def record(self) -> VolumeRecord:
         hashes = (("SHA1", self.sealed.sha1), ("SHA256", self.sealed.sha256))
         return VolumeRecord(self.number, self.first, self.last, hashes, self.sealed.size)
+
+
+class Finishing(NamedTuple):
+    """A volume whose last bytes are being written; may be waited for in any thread."""
+
+    number: int
+    complete: Callable[[], Volume]
+    """Waits for the file. Raises what `explain` of the sealer makes of an OSError, and EnvelopeError."""
 
 
 class Pressed(NamedTuple):
@@ -59,7 +67,7 @@ def press(
 
 
 class VolumeSealer:
-    """Seals pieces into volumes. Used by one thread; finishing a volume goes on beside the next one."""
+    """Seals pieces into volumes. `seal` runs in one thread; finishing a volume goes on beside the next one."""
 
     def __init__(
         self,
@@ -67,37 +75,44 @@ class VolumeSealer:
         directory: Callable[[], str],
         pool: Pool[bytearray],
         *,
+        slots: Pool[int],
         volume_size: int,
         explain: Callable[[OSError, int], Exception],
     ) -> None:
         """`directory` says where volumes are built; `volume_size` when it is time to make the next one ready.
 
+        A volume takes one of `slots` when it is begun, until it is stored: that bounds the files in the directory.
         `explain` turns what the disk says of the file of a volume, by number, into an error for people.
         """
         self._envelope = envelope
         self._directory = directory
         self._pool = pool
+        self._slots = slots
         self._explain = explain
         self._ready_at = next_wanted_at(volume_size)
         self._written = 0
         self.made_bytes = 0
         self._sealer: Sealer | None = None
-        self._open: list[Sealer] = []
+        self._finishing: dict[int, tuple[Sealer, Task[Sealed]]] = {}
         self._made: set[str] = set()
 
     def stored(self, volume: Volume) -> None:
         """The volume is at the target, its local file gone."""
         self._made.discard(volume.sealed.path)
+        del self._finishing[volume.number]
+        self._slots.give(volume.number)
 
     def close(self) -> None:
-        """Removes the files of volumes that were finished, but never stored; after the thread of `seal` has ended."""
+        """Removes the files of volumes that were begun, but never stored; after the thread of `seal` has ended."""
+        for sealer, task in self._finishing.values():
+            sealer.abort()
+            task.wait()
         while self._made:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._made.pop())
 
-    def seal(self, pressed: Iterable[Pressed]) -> Iterator[Volume]:
-        """Finished volumes in order; `close` removes the files of those that nobody stores."""
-        finishing: deque[tuple[Task[Sealed], int, Callable[[Sealed], Volume]]] = deque()
+    def seal(self, pressed: Iterable[Pressed]) -> Iterator[Finishing]:
+        """Volumes in order, each as soon as all of it has been written; `close` sees to those that nobody stores."""
         first: BlockPosition | None = None
         last: BlockPosition | None = None
         try:
@@ -114,34 +129,30 @@ class VolumeSealer:
                 last = chunk.last or last
                 if chunk.ends_volume:
                     begin, end = first or BlockPosition(b""), last or BlockPosition(b"")
-                    number, read_bytes = chunk.volume, chunk.read_bytes
-                    task = spawn(sealer.finish, name=f"finish volume {number}")
-                    finishing.append((task, number, _completion(number, begin, end, read_bytes)))
                     self._sealer = first = last = None
-                    while len(finishing) >= _FINISHING:
-                        yield self._finished(finishing)
-            while finishing:
-                yield self._finished(finishing)
+                    yield self._finish(sealer, chunk, begin, end)
         finally:
-            for sealer in self._open:
-                sealer.abort()
-            for task, *_ in finishing:
-                task.wait()
+            if self._sealer is not None:
+                self._sealer.abort()
 
-    def _finished(self, finishing: deque[tuple[Task[Sealed], int, Callable[[Sealed], Volume]]]) -> Volume:
-        task, number, complete = finishing.popleft()
-        try:
-            volume = complete(task.join())
-        except OSError as error:
-            raise self._explain(error, number) from error
-        self._open.pop(0)
-        return volume
+    def _finish(self, sealer: Sealer, chunk: Chunk, first: BlockPosition, last: BlockPosition) -> Finishing:
+        number, read_bytes, mark = chunk.volume, chunk.read_bytes, chunk.mark
+        task = spawn(sealer.finish, name=f"finish volume {number}")
+        self._finishing[number] = (sealer, task)
+
+        def complete() -> Volume:
+            try:
+                return Volume(number, task.join(), first, last, read_bytes, mark)
+            except OSError as error:
+                raise self._explain(error, number) from error
+
+        return Finishing(number, complete)
 
     def _begin(self) -> Sealer:
+        self._slots.take()
         path = system.scratch_name(self._directory())
         self._made.add(path)
         self._sealer = self._envelope.create(path)
-        self._open.append(self._sealer)
         self._written = 0
         return self._sealer
 
@@ -167,7 +178,3 @@ def _bodies(chunk: Chunk) -> list[list[tuple[int, int]]]:
     """Where the contents of large files lie in the chunk."""
     large = [member for member in chunk.members if type(member) is LargeData]
     return [list(zip(member.offsets, member.lengths, strict=True)) for member in large]
-
-
-def _completion(number: int, first: BlockPosition, last: BlockPosition, read_bytes: int) -> Callable[[Sealed], Volume]:
-    return lambda sealed: Volume(number, sealed, first, last, read_bytes)

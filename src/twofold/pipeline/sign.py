@@ -6,6 +6,7 @@ records of the state file are completed here too, since only here is it known wh
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, cast
@@ -17,6 +18,7 @@ from twofold.format.plain_headers import PLAIN_HEADER
 from twofold.format.tar_writer import BLOCK, Metadata, padding, tail
 from twofold.model.entry import ContentRecord, Entry
 from twofold.pipeline.blocks import STRONG_LENGTH
+from twofold.pipeline.checkpoint import ListMark, Mark, PositionLost
 from twofold.pipeline.known import KnownTree, StateWriter, copy_subtree, location
 from twofold.pipeline.members import (
     Chunk,
@@ -71,10 +73,13 @@ class Signer:
         set_number: int,
         known: KnownTree | None,
         changes: Callable[[FileChange, Sequence[bytes]], None],
+        list_mark: Callable[[], ListMark] = ListMark,
+        offset: int = 0,
     ) -> None:
         """`sink` takes the signature tar in pieces of about a MiB; `set_number` counts the sets of the chain from 0.
 
-        `changes` is told of the regular files that were stored or have gone, in archive order.
+        `changes` is told of the regular files that were stored or have gone, in archive order, and `list_mark` says how
+        far that list has come. `offset` bytes of the tar are there already. `sign` raises PositionLost.
         """
         self._sink = sink
         self._changes = changes
@@ -85,8 +90,11 @@ class Signer:
         self._known = known
         self._pieces: list[bytes] = []
         self._pending = 0
-        self._offset = 0
+        self._offset = offset
         self._last_start = 0
+        self._list_mark = list_mark
+        self._open_file: LargeFile | None = None
+        self._hasher = hashlib.blake2b(digest_size=16)
         self.root_record = 0
 
     def sign(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
@@ -115,6 +123,21 @@ class Signer:
                 else:
                     self._other(chunk, member)
         self._tell_new()
+        if chunk.proof is not None and chunk.proof != self._proof():
+            raise PositionLost
+        if chunk.mark is not None:
+            self._flush()
+            proof = chunk.mark.proof or self._proof()
+            chunk.mark = Mark(chunk.mark.tally, chunk.mark.identity, proof, self._offset, self._list_mark())
+
+    def _proof(self) -> str:
+        """Tells the content so far of the file that is under way, if there is one, from any other."""
+        file = self._open_file
+        if file is None or file.builder is None:
+            return ""
+        file.signature.append(file.builder.take())
+        self._hasher.update(file.signature[-1])
+        return f"content {file.builder.size} {self._hasher.hexdigest()}"
 
     def _plain(self, chunk: Chunk, members: Iterator[PlainFile], sums: _Sums) -> None:
         buffer, signatures, digits, position = chunk.buffer, sums.signatures, sums.digits, sums.signature_at
@@ -185,6 +208,7 @@ class Signer:
     def _large(self, chunk: Chunk, member: LargeData) -> None:
         file = member.file
         if file.builder is None:
+            self._open_file, self._hasher = file, hashlib.blake2b(digest_size=16)
             file.builder = rsync.SignatureBuilder(_KIND, file.block_len, STRONG_LENGTH)
         file.builder.update_many(chunk.buffer, member.offsets, member.lengths)
         if member.digest_at is None:
@@ -192,11 +216,12 @@ class Signer:
         digest = file.builder.finish()
         chunk.buffer[member.digest_at : member.digest_at + 64] = digest.hex().encode()
         content = ContentRecord(file.block_len, member.size, digest)
-        self._finish_large(file, file.entry._replace(size=member.size, content=content), file.builder.take())
-        file.builder = None
+        signature = (*file.signature, file.builder.take())
+        self._finish_large(file, file.entry._replace(size=member.size, content=content), signature)
+        self._open_file = file.builder = None
 
-    def _finish_large(self, file: LargeFile, entry: Entry, signature: bytes) -> None:
-        self._file(file.path, entry, file.metadata, (signature,))
+    def _finish_large(self, file: LargeFile, entry: Entry, signature: tuple[bytes, ...]) -> None:
+        self._file(file.path, entry, file.metadata, signature)
         file.work.locations[file.at] = location(self._set_number, self._last_start)
         self._new.append(file.path)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from enum import Enum
 from typing import Final, Self
 
 from twofold import system
@@ -18,8 +19,20 @@ from twofold.model.backup import FileRole, SetId, StoredName, Wrapping
 
 LOCK_NAME: Final = "lockfile"
 STATE_NAME: Final = "twofold-state"
-_ENTRANCES_PREFIX: Final = "twofold-entrances."
 _SCRATCH_PREFIX: Final = "twofold-scratch-"
+
+
+class Beside(Enum):
+    """Files that go with a manifest, after which they are named: entrances with a whole one, the others with a partial.
+
+    These are what an interrupted backup has come to: its checkpoints, and the signatures and list of changed files
+    that belong to them.
+    """
+
+    ENTRANCES = "twofold-entrances."
+    CHECKPOINTS = "twofold-checkpoints."
+    SIGNATURES = "twofold-signatures."
+    CHANGES = "twofold-changes."
 
 
 class ArchiveDir:
@@ -52,7 +65,7 @@ class ArchiveDir:
         names = frozenset(os.listdir(self.path))
         for name in names if self._tidies else ():
             left = name.startswith((_SCRATCH_PREFIX, STATE_NAME + "."))  # by a run that was killed: it has no lock
-            alone = name.startswith(_ENTRANCES_PREFIX) and name[len(_ENTRANCES_PREFIX) :] not in names
+            alone = any(name.startswith(each.value) and name[len(each.value) :] not in names for each in Beside)
             if left or alone:
                 os.unlink(os.path.join(self.path, name))
 
@@ -104,12 +117,21 @@ class ArchiveDir:
         return self.path_of(self.codec.format(StoredName(set_id, FileRole.SIGNATURES, wrapping, partial=partial)))
 
     def entrances_path(self, set_id: SetId) -> str:
-        """Of a file that goes with the manifest after which it is named."""
-        return self.path_of(_ENTRANCES_PREFIX + os.path.basename(self.manifest_path(set_id)))
+        return self.path_beside(Beside.ENTRANCES, set_id)
+
+    def path_beside(self, what: Beside, set_id: SetId) -> str:
+        manifest = self.manifest_path(set_id, partial=what is not Beside.ENTRANCES)
+        return self.path_of(what.value + os.path.basename(manifest))
 
     @property
     def state_path(self) -> str:
         return self.path_of(STATE_NAME)
+
+    def remove_beside(self, set_id: SetId) -> None:
+        """Deletes what goes with a partial manifest, but not that."""
+        for what in Beside:
+            if what is not Beside.ENTRANCES:
+                _unlink_if_there(self.path_beside(what, set_id))
 
     def scratch(self) -> str:
         """A path for a file in the making, on the same file system; removed at the next start if it is still there."""
@@ -127,20 +149,23 @@ class ArchiveDir:
         self.sync()
 
     def write(self, path: str, content: bytes) -> None:
-        """Stores a small file whole or not at all."""
+        """Stores a small file whole or not at all. Raises OSError, which names the file."""
         scratch = self.scratch()
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        self.install(scratch, path)
+        try:
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from error
+            self.install(scratch, path)
+        finally:
+            _unlink_if_there(scratch)
 
     def remove(self, name: str) -> None:
         """Deletes a file of this folder with what goes with it; a missing one is no error."""
-        for each in (_ENTRANCES_PREFIX + name, name):
-            try:
-                os.unlink(self.path_of(each))
-            except FileNotFoundError:
-                pass
+        for each in (*(each.value + name for each in Beside), name):
+            _unlink_if_there(self.path_of(each))
 
     def sync(self) -> None:
         """Makes names in the folder durable."""
@@ -151,13 +176,21 @@ class ArchiveDir:
             os.close(descriptor)
 
 
+def _unlink_if_there(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
 class AppendOnlyFile:
     """A file that grows by whole, durable pieces: the partial manifest of a running backup."""
 
-    def __init__(self, path: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    def __init__(self, path: str, *, keep: bool = False) -> None:
+        """Begins an empty file, or goes on behind what is there if that is to be kept."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._path = path
-        self._descriptor = os.open(path, flags, 0o600)
+        self._descriptor = os.open(path, flags if keep else flags | os.O_TRUNC, 0o600)
 
     def append(self, content: bytes) -> None:
         """Returns when the content, and all before it, is on the disk."""

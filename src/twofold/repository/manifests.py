@@ -17,6 +17,7 @@ _READ_SIZE = 1 << 20
 _LARGEST = 1 << 26
 # There may be millions of such lines, so they are passed over by one search and not one by one.
 _changes = re.compile(rb"(?:    (?:new|changed|deleted) [^\n]*+(?:\n|\Z))++").match
+_heading = re.compile(rb"^Filelist [^\n]*+(?:\n|\Z)", re.MULTILINE).search
 
 
 class _Source(Protocol):
@@ -70,12 +71,6 @@ def _read_opened(opened: Opened, backup_set: BackupSet) -> Manifest:
         opened.close()
 
 
-def check_manifest(path: str, name: str) -> None:
-    """Raises CorruptManifest, with the name, when a local file is not a manifest."""
-    with open(path, "rb") as file:
-        read_manifest(file, name, None)
-
-
 def read_manifest(source: _Source, name: str, backup_set: BackupSet | None) -> Manifest:
     """Reads a manifest to its end; it must list the volumes at the target, if the set is given. CorruptManifest."""
     try:
@@ -111,8 +106,7 @@ def _pieces(source: _Source) -> Iterator[bytes]:
 
 def _without_changes(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
     """The manifest without its list of changed files, and whether it had one, which stands last."""
-    kept = []
-    size = 0
+    kept = bytearray()  # not a list of lines: these may be made as short and as many as somebody likes
     listing = has_list = False
     for piece in pieces:
         start = 0
@@ -121,15 +115,12 @@ def _without_changes(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
                 start = changes.end()
                 listing = start == len(piece)
                 continue
-            end = piece.find(b"\n", start) + 1 or len(piece)
-            line = piece[start:end]
-            start = end
-            listing = line.startswith(b"Filelist ")
-            if listing:
-                has_list = True
-                continue
-            size += len(line)
-            if size > _LARGEST:
+            heading = _heading(piece, start)
+            end = len(piece) if heading is None else heading.start()
+            if len(kept) + end - start > _LARGEST:
                 raise CorruptManifest(f"The manifest has more than {_LARGEST} bytes")
-            kept.append(line)
-    return b"".join(kept), has_list
+            kept += piece[start:end]
+            listing = heading is not None
+            has_list = has_list or listing
+            start = end if heading is None else heading.end()
+    return bytes(kept), has_list

@@ -15,22 +15,45 @@ from typing import Final, TypeVar
 from twofold import system
 from twofold.collection.collection import Collection, build_collection
 from twofold.collection.sets import FoundFile, find_files
-from twofold.concurrency import spawn
+from twofold.concurrency import heed, spawn
 from twofold.envelope.ending import check_ending
 from twofold.envelope.protocol import Envelope, Inside, Opened
-from twofold.errors import BadVolume, CorruptStream, Forbidden, NotFound, TwofoldError, UserError, WrongSigner
+from twofold.errors import (
+    BadVolume,
+    CorruptStream,
+    Forbidden,
+    NeedsWarmUp,
+    NotFound,
+    TwofoldError,
+    UserError,
+    WrongSigner,
+)
 from twofold.format.manifest import VolumeRecord
 from twofold.format.names import NameCodec
 from twofold.model.backup import FileRole, StoredName, Wrapping
+from twofold.model.times import format_asctime
 from twofold.model.value import value
 from twofold.monitor import BadDownload, Monitor
 from twofold.repository.archive_dir import ArchiveDir
-from twofold.storage.store import CanMove, CanOpenInPlace, CanSeeWriters, CanStage, Key, Store, StoredFile, ability
+from twofold.storage.store import (
+    CanMove,
+    CanOpenInPlace,
+    CanSeeWriters,
+    CanStage,
+    CanWarmUp,
+    Key,
+    Store,
+    StoredFile,
+    Warmth,
+    ability,
+)
 
 T = TypeVar("T")
 
 _READ_SIZE: Final = 1 << 20
 _LONGEST_NAME: Final = 200
+_IN_PLACE: Final = 2
+"""Files of this machine that are opened at once: it is gpg that takes the time."""
 _FILES_OF_A_SET: Final = 3
 """The least: one volume, the signatures, the manifest."""
 _STRENGTH: Final = ("SHA256", "SHA1", "MD5")
@@ -40,11 +63,13 @@ _STRENGTH: Final = ("SHA256", "SHA1", "MD5")
 class RepositoryOptions:
     """`attempts` is how often a file with a wrong hash is fetched; `temp_dir` where fetched files lie for a moment.
 
-    With `signatures_demanded` files that nobody can have signed are refused; the envelope checks the others.
+    No more than `transfers` files are on their way at once, fewer where the store gains nothing from more. With
+    `signatures_demanded` files that nobody can have signed are refused; the envelope checks the others.
     """
 
     temp_dir: str
     attempts: int = 5
+    transfers: int = 1
     check_remote: bool = True
     signatures_demanded: bool = False
 
@@ -70,6 +95,7 @@ class Repository:
         self.written = written
         self._envelopes = envelopes
         self._has_begun_set = False
+        self._cold: set[str] = set()
         self.monitor = monitor
 
     @property
@@ -95,8 +121,30 @@ class Repository:
         local = find_files(self.archive_dir.list(), self.codec.parse)
         if not self.options.check_remote:
             return build_collection(remote=_as_if_remote(local), local=local)
-        listed = ((file.name, file.size) for file in self.store.list())
-        return build_collection(remote=find_files(listed, self.codec.parse), local=local)
+        listed = [*self.store.list()]
+        self._cold = {file.name for file in listed if file.warmth is not Warmth.WARM}
+        sizes = ((file.name, file.size) for file in listed)
+        return build_collection(remote=find_files(sizes, self.codec.parse), local=local)
+
+    def require_warm(self, files: Iterable[FoundFile]) -> None:
+        """Asks for those that lie in cold storage, by the last collection, all at once.
+
+        Raises NeedsWarmUp as long as any of them is on its way.
+        """
+        cold = [Key(file.meaning.role, file.name) for file in files if file.name in self._cold]
+        warmer = ability(self.store, CanWarmUp)
+        if not cold or warmer is None:
+            return
+        warming = warmer.warm_up(cold)
+        if warming.coming:
+            many, when = len(warming.coming), "the service does not say when, mostly within hours"
+            if warming.ready_at is not None:
+                when = f"by {format_asctime(warming.ready_at)} they can be read"
+            text = (
+                f"{many} of the files that are needed {'lies' if many == 1 else 'lie'} in cold storage. All that are "
+                f"needed have been asked for, and {when}: run the same command again then"
+            )
+            raise NeedsWarmUp(text, ready_at=warming.ready_at)
 
     def stored_name(self, meaning: StoredName) -> str:
         return self.codec.format(meaning)
@@ -116,6 +164,23 @@ class Repository:
         stage = ability(self.store, CanStage)
         return stage.staging_directory() if stage is not None else None
 
+    def uploads_at_once(self, size: int) -> int:
+        """How many files of `size` bytes are to be on their way to the target at once.
+
+        One, where they are built on its own disk and only get their names.
+        """
+        return 1 if self.target_staging() is not None else self._transfers(size)
+
+    def downloads_at_once(self, size: int) -> int:
+        """How many files of `size` bytes are to be fetched or opened ahead of their reader."""
+        return _IN_PLACE if ability(self.store, CanOpenInPlace) is not None else self._transfers(size)
+
+    def _transfers(self, size: int) -> int:
+        """As many as pay with this store, within the options and half of what is free for temporary files."""
+        free = system.free_bytes(self.options.temp_dir)
+        fitting = self.options.transfers if free is None or not size else free // (2 * size) - 1
+        return max(1, min(self.store.traits.parallel, self.options.transfers, fitting))
+
     def begin_set(self) -> None:
         """Does ahead what writing a backup set will have to wait for. May be called twice, but only the first time
         counts. What nobody uses ends with `close`.
@@ -125,12 +190,12 @@ class Repository:
             self.envelope.prepare(_FILES_OF_A_SET, self.staging_directory())
 
     def hand_over(self, path: str, meaning: StoredName) -> StoredFile:
-        """Stores a finished local file, which is gone afterwards."""
+        """Stores a finished local file, which is gone afterwards; in a thread of a crew, while that is not left."""
         key = Key(meaning.role, self.codec.format(meaning))
         mover = ability(self.store, CanMove)
         if mover is not None:
             return mover.move(path, key)
-        stored = self.store.put(key, path)
+        stored = self.store.put(key, path, sent=heed)
         os.unlink(path)
         return stored
 
@@ -259,7 +324,7 @@ class Repository:
             return in_place.open_local(key), False
         # With the name at its end, since what is said of the copy is to be understood of the file.
         path = f"{system.scratch_name(self.options.temp_dir)}-{file.name[-_LONGEST_NAME:]}"
-        self.store.get(key, path)
+        self.store.get(key, path, received=heed)
         return path, True
 
     def _fault(self, name: str, path: str, record: VolumeRecord, *, temporary: bool) -> BadVolume | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection as SetIds
 from collections.abc import Sequence
-from typing import Final
+from typing import BinaryIO, Final
 
 from twofold.collection.collection import Collection
 from twofold.collection.sets import FoundFile, in_order_of_trust
@@ -23,7 +23,7 @@ from twofold.errors import (
 from twofold.model.backup import FileRole, SetId, Wrapping
 from twofold.model.value import value
 from twofold.monitor import MetadataSynchronized, MetadataSyncing, Monitor, Note
-from twofold.repository.manifests import check_manifest
+from twofold.repository.manifests import read_manifest
 from twofold.repository.repository import Repository
 
 _METADATA: Final = (FileRole.MANIFEST, FileRole.SIGNATURES)
@@ -128,8 +128,7 @@ def _copy(repository: Repository, file: FoundFile) -> None:
     scratch = repository.archive_dir.scratch()
     try:
         if file.meaning.role is FileRole.MANIFEST:
-            _copy_plain(opened, scratch)
-            check_manifest(scratch, file.name)
+            _copy_manifest(opened, scratch, file.name)
             repository.archive_dir.install(scratch, repository.archive_dir.manifest_path(file.meaning.set_id))
         else:
             _copy_gzipped(repository, opened, scratch)
@@ -142,11 +141,24 @@ def _copy(repository: Repository, file: FoundFile) -> None:
             os.unlink(scratch)
 
 
-def _copy_plain(opened: Opened, path: str) -> None:
+def _copy_manifest(opened: Opened, path: str, name: str) -> None:
+    """Copies it while it is read, so that what makes no sense ends before it fills the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        while block := opened.read(_PIECE):
-            file.write(block)
+        read_manifest(_Copied(opened, file), name, None)
+
+
+class _Copied:
+    """A source whose bytes are written to a file as they are read."""
+
+    def __init__(self, source: Opened, file: BinaryIO) -> None:
+        self._source = source
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        block = self._source.read(size)
+        self._file.write(block)
+        return block
 
 
 def _copy_gzipped(repository: Repository, opened: Opened, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import TypeVar
 
 from twofold.errors import (
@@ -20,7 +21,12 @@ from twofold.storage.store import Operation
 
 E = TypeVar("E", bound=StorageError)
 
-_REMEDIES: dict[type[StorageError], str] = {
+MAKES_NO_SENSE = (AttributeError, LookupError, TypeError, ValueError)
+"""What libraries raise that had counted on the answers of their own service."""
+
+Remedies = Mapping[type[StorageError], str]
+
+_REMEDIES: Remedies = {
     Forbidden: "check user, password and permissions",
     Untrusted: "name the right certificate with --ssl-cacert-file, or find out who answers there",
     NoSpace: "make room or use another target",
@@ -30,10 +36,20 @@ _REMEDIES: dict[type[StorageError], str] = {
 }
 
 
-def failure(kind: type[E], reason: object, *, operation: Operation, name: str, place: str) -> E:
+class Stranger(OSError):
+    """Not the service has answered, but a page to log in at, or a proxy: nothing it says can be believed."""
+
+    def __init__(self, said: object = "") -> None:
+        told = " ".join(str(said).split())[:200]
+        super().__init__(f"the answer makes no sense: is this the service?{f' ({told})' if told else ''}")
+
+
+def failure(
+    kind: type[E], reason: object, *, operation: Operation, name: str, place: str, remedies: Remedies = _REMEDIES
+) -> E:
     """An error of this kind that says what was to be done where, why it was not, and what helps."""
     what = f"{operation.value} of {name}" if name else operation.value
-    remedy = f" ({_REMEDIES[kind]})" if kind in _REMEDIES else ""
+    remedy = f" ({remedies[kind]})" if kind in remedies else ""
     text = " ".join(str(reason).split())
     return kind(f"{what} failed at {place}: {text}{remedy}", name=name, operation=operation.value)
 
@@ -51,3 +67,12 @@ def connection_failure(error: OSError | EOFError, *, operation: Operation, name:
     else:
         reason = str(error.strerror or error)
     return failure(Unavailable, reason, operation=operation, name=name, place=place)
+
+
+def system_error(error: BaseException | None) -> OSError | None:
+    """What the system said, below all that libraries have made of it; what a library calls an OSError if it is all."""
+    found = None
+    while error is not None:
+        found = error if isinstance(error, OSError) else found
+        error = error.__cause__ or error.__context__
+    return found

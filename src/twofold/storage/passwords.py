@@ -61,6 +61,17 @@ def find_password(
     return FoundPassword(ask(question(url)), PasswordSource.PERSON)
 
 
+def exposed_password(url: StorageUrl) -> str | None:
+    """What to say of a password that the URL shows to everybody; None when there is none in it."""
+    if not url.password:
+        return None
+    variable = _variables(url.scheme)[0].value
+    return (
+        "Other users of this machine can see the password in the URL, in its list of processes. Leave it out and set "
+        f"{variable} instead"
+    )
+
+
 def _variables(scheme: str) -> tuple[PasswordSource, ...]:
     if scheme in _MAIL:
         return (PasswordSource.MAIL_VARIABLE,)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "twofold.storage"
 
-PREFIXES = ("par2", "gio")
-"""Words that stand with a plus before another scheme: a wrapper around that store, or another way to it."""
-
 
 class Form(Enum):
     """What follows the two slashes: [user[:password]@]host[:port][/path] or a name of the service's own."""
@@ -47,12 +44,30 @@ class Scheme(NamedTuple):
     gone: str = ""
 
 
+PREFIXES = {
+    row.name: row
+    for row in (
+        Scheme("par2", Form.PLACE, driver="twofold.storage.wrappers.par2:Par2Store"),
+        Scheme("gio", Form.PLACE, driver="twofold.storage.drivers.gio.store:GioStore"),
+    )
+}
+"""Words that stand with a plus before another scheme: a wrapper around that store, or another way to it.
+
+The driver of the first one gets the whole URL.
+"""
+
+
 class Driver(Protocol):
     """What `Scheme.driver` names: a class that makes stores from URLs."""
 
     def from_url(self, url: StorageUrl, settings: StoreSettings) -> Store:
         """A store that has not connected yet. Raises InvalidUrl when the URL lacks what the service needs."""
 
+
+_PACKAGES = {"azure": "azure-storage-blob", "google": "google-cloud-storage", "swiftclient": "python-swiftclient"}
+"""What libraries are called where they are had from, if that is not what they are called in Python."""
+
+_MADE_OF_OTHERS = frozenset({"par2", "multi"})
 
 _DRIVEN = (
     ("file", Form.PLACE, "local:LocalStore", ""),
@@ -66,8 +81,18 @@ _DRIVEN = (
         "webdav.store:WebdavStore",
         "web",
     ),
+    ("rsync", Form.HOST, "rsync.store:RsyncStore", ""),
+    ("xorriso", Form.PLACE, "xorriso:XorrisoStore", ""),
     # s3+http stands in settings of old backupninja versions (docs/cli.md section 5.2).
     ("s3 boto3+s3 s3+http", Form.PLACE, "s3.store:S3Store", "s3"),
+    ("azure", Form.PLACE, "azure.store:AzureStore", "azure"),
+    ("gs", Form.PLACE, "gcs.store:GcsStore", "gcs"),
+    ("imap imaps", Form.HOST, "imap.store:ImapStore", ""),
+    ("exec", Form.PLACE, "exec.store:ExecStore", ""),
+    ("tahoe", Form.PLACE, "tahoe:TahoeStore", "web"),
+    ("multi", Form.PLACE, "multi.store:MultiStore", ""),
+    ("swift cf+http", Form.PLACE, "swift.store:SwiftStore", "swift"),
+    ("pca", Form.PLACE, "swift.cold:PcaStore", "swift"),
     ("rclone dpbx onedrive box jottacloud", Form.PLACE, "rclone.store:RcloneStore", "rclone"),
     ("gdrive pydrive pydrive+gdocs gdocs mega megav2 megav3 smb", Form.HOST, "rclone.store:RcloneStore", "rclone"),
 )
@@ -81,45 +106,46 @@ _GONE = (
         gone="Amazon closed Amazon Drive on 2023-12-31 and nothing can be fetched from it; use another target",
     ),
     Scheme("cf+hubic", Form.PLACE, gone="hubiC has been shut down; use another target"),
+    Scheme("fortestsonly", Form.PLACE, gone="it makes tests of duplicity itself fail on purpose; use file://"),
     Scheme(
         "gdata+gdocs",
         Form.HOST,
         gone="Google switched off this interface; the files are in Google Drive, use gdrive://",
     ),
     Scheme(
-        "cf+http",
-        Form.PLACE,
-        gone="its library is no longer kept up; Cloud Files speaks OpenStack Swift, use swift:// or rclone://",
-    ),
-    Scheme(
         "hsi",
         Form.HOST,
-        gone="the HPSS client exists only at its sites; back up to a directory and copy that there with hsi",
+        gone="the HPSS client exists only at its sites; use exec:// to run hsi there",
     ),
     Scheme(
         "idrived",
         Form.PLACE,
-        gone="it needs a program of IDrive's that is not ours to install or test; IDrive e2 is reached with s3://",
+        gone="it needs a program of IDrive's that is not ours to test; use exec:// to run it, s3:// for IDrive e2",
     ),
     Scheme(
         "mf",
         Form.PLACE,
         login=True,
-        gone="no library for MediaFire is kept up and rclone does not know it; use another target",
+        gone="there is no library for MediaFire any more; use another target, or exec:// with commands of yours",
     ),
     Scheme("slate", Form.PLACE, gone="there is no way to this service any more; use another target, such as s3://"),
-    Scheme("sx", Form.PLACE, login=True, gone="Skylable SX has been abandoned by its makers; use another target"),
+    Scheme(
+        "sx",
+        Form.PLACE,
+        login=True,
+        gone="its makers have abandoned Skylable SX; use exec:// to run sxcp and sxls if a cluster is left",
+    ),
     Scheme("u1", Form.PLACE, gone="Canonical closed Ubuntu One on 2014-06-01; use another target"),
 )
 """Those to which no way leads any more, or none that we could build."""
 
 
 def _table() -> dict[str, Scheme]:
-    hosts = "rsync imap imaps"
-    places = "azure swift pca tahoe xorriso multi fortestsonly"
+    hosts = ""
+    places = "xorriso"
     rows = [Scheme(name, Form.HOST) for name in hosts.split()]
     rows += [Scheme(name, Form.PLACE) for name in places.split()]
-    rows += [Scheme(name, Form.PLACE, login=True) for name in ("b2",)]
+    rows.append(Scheme("b2", Form.PLACE, login=True, driver="twofold.storage.drivers.b2.store:B2Store", extra="b2"))
     rows += [
         Scheme(name, form, driver=f"twofold.storage.drivers.{driver}", extra=extra)
         for names, form, driver, extra in _DRIVEN
@@ -147,15 +173,18 @@ def open_store(url: StorageUrl, *, settings: StoreSettings) -> Store:
     Raises UnsupportedScheme when this version has no driver for it, GoneService when nobody can have one,
     MissingLibrary when the driver's libraries are not installed, InvalidUrl when the driver misses something.
     """
-    scheme = find_scheme(url.scheme, url=url.redacted())
+    # Déjà Dup names folders of this machine by gio+file, and GIO has no other way to them than ours.
+    prefixes = () if (*url.prefixes, url.scheme) == ("gio", "file") else url.prefixes
+    scheme = PREFIXES[prefixes[0]] if prefixes else find_scheme(url.scheme, url=url.redacted())
     if scheme.gone:
         raise GoneService(f"{scheme.name}:// cannot be used: {scheme.gone}")
-    lacking = url.prefixes[0] + "+" if url.prefixes else scheme.name if not scheme.driver else ""
-    if lacking:
+    if not scheme.driver:
+        lacking = scheme.name + ("+" if prefixes else "")
         raise UnsupportedScheme(
             f"scheme not supported in url: {url.redacted()} ({lacking} is not available in this version of twofold)"
         )
-    return _driver(scheme).from_url(url, settings)
+    store = _driver(scheme).from_url(url, settings)
+    return store if scheme.name in _MADE_OF_OTHERS else settings.limited(store)
 
 
 def _driver(scheme: Scheme) -> Driver:
@@ -163,9 +192,19 @@ def _driver(scheme: Scheme) -> Driver:
     try:
         driver: Driver = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        remedy = f"pip install 'twofold[{scheme.extra}]'" if scheme.extra else "reinstall the package it belongs to"
-        raise MissingLibrary(f"{scheme.name}:// cannot be used: {error}; {remedy}") from error
+        raise MissingLibrary(_missing(scheme, error)) from error
     return driver
+
+
+def _missing(scheme: Scheme, error: ImportError) -> str:
+    """What to install; a library that is there and does not load is too old or broken."""
+    if not scheme.extra:
+        return f"{scheme.name}:// cannot be used: {error}; reinstall the package it belongs to"
+    install = f"pip install 'twofold[{scheme.extra}]'"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        library = error.name.partition(".")[0]
+        return f"{scheme.name}:// needs {_PACKAGES.get(library, library)}: {install}"
+    return f"{scheme.name}:// cannot be used: {error}; {install.replace('install', 'install --upgrade')}"
 
 
 def _third_party(name: str, *, url: str) -> Scheme:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from twofold.model.value import field, value
+
+if TYPE_CHECKING:
+    from twofold.storage.store import Store
 
 _MIB = 1 << 20
 
@@ -26,6 +30,9 @@ class ServiceOptions:
     imap_mailbox: str = "INBOX"
     mp_segment_size_bytes: int = 5120 * _MIB
     rsync_options: str = ""
+    par2_options: str = ""
+    par2_redundancy: int = 10
+    par2_volumes: int = 1
     s3_endpoint_url: str | None = None
     s3_kms_grant: str | None = None
     s3_kms_key_id: str | None = None
@@ -52,11 +59,37 @@ class ServiceOptions:
     webdav_headers: str = ""
 
 
+def nobody_is_told(_warning: str) -> None:
+    """The `warn` of whoever has nobody to tell."""
+
+
+def as_it_is(store: Store) -> Store:
+    """The `patient` of whoever tries nothing again."""
+    return store
+
+
+@value
+class Rates:
+    """The most bytes a second over all transfers, None for as many as there are."""
+
+    upload: int | None = None
+    download: int | None = None
+
+
 @value
 class StoreSettings:
-    """What a driver gets besides the URL: the variables it may look at, the password found for it, seconds to wait."""
+    """What a driver gets besides the URL: the variables it may look at, the password found for it, seconds to wait.
+
+    For stores made of others: `warn` takes what a person should know although the work goes on, in any thread;
+    `patient` puts around each of several what tries again. `limited` puts around each that is no store made of others
+    what holds it to the `rates`, which it has to know itself where a ByteCounter cannot hold it back.
+    """
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     password: str | None = field(default=None, repr=False)
     timeout: float = 30.0
     options: ServiceOptions = ServiceOptions()
+    warn: Callable[[str], None] = field(default=nobody_is_told, repr=False)
+    patient: Callable[[Store], Store] = field(default=as_it_is, repr=False)
+    limited: Callable[[Store], Store] = field(default=as_it_is, repr=False)
+    rates: Rates = Rates()

@@ -108,7 +108,8 @@ class StoreTraits:
 
     `parallel` is the number of transfers at once that pay; `largest_file` is in bytes. Where `consistent_list` is
     False, a name missing from a listing proves nothing. `put_digest` is the hash that the store verifies itself when
-    it is handed one.
+    it is handed one. A store that `keeps_rates` holds to those of its settings by itself: its bytes are moved where
+    no ByteCounter can keep anybody waiting.
     """
 
     parallel: int
@@ -116,6 +117,7 @@ class StoreTraits:
     largest_file: int | None = None
     consistent_list: bool = True
     put_digest: DigestName | None = None
+    keeps_rates: bool = False
 
 
 class Store(Protocol):

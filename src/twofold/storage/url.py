@@ -131,9 +131,11 @@ def _host(rest: str, *, text: str, doubled_colon: bool) -> _Place:
     authority, slash, path = rest.partition("/")
     user, password, address = _login(authority)
     path = slash + path
-    if doubled_colon and "::" in address:
+    number, bracket, rest = address.rpartition("]")
+    if doubled_colon and "::" in rest:
         # rsync's daemon: host[:port]::[/]module/dir (docs/cli.md section 5.2)
-        address, _, module = address.partition("::")
+        rest, _, module = rest.partition("::")
+        address = number + bracket + rest
         path = "::" + module + path
     host, port = _address(address, text=text)
     if not host:

@@ -7,6 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from twofold import system
+from twofold.concurrency import pause
 from twofold.envelope.gpg import GpgEnvelope
 from twofold.envelope.gpg_command import GpgSettings
 from twofold.envelope.gzip import GzipEnvelope
@@ -20,10 +22,10 @@ from twofold.model.value import value
 from twofold.monitor import Monitor, Note
 from twofold.repository.archive_dir import ArchiveDir
 from twofold.repository.repository import Repository, RepositoryOptions
-from twofold.storage.passwords import find_password
+from twofold.storage.passwords import exposed_password, find_password
 from twofold.storage.registry import open_store
-from twofold.storage.settings import ServiceOptions, StoreSettings
-from twofold.storage.store import Store
+from twofold.storage.settings import Rates, ServiceOptions, StoreSettings
+from twofold.storage.store import CanStage, Store, ability
 from twofold.storage.url import StorageUrl, redact
 from twofold.storage.wrappers.retry import FailedAttempt, RetryPolicy, RetryStore
 from twofold.ui.environment import Environment
@@ -35,9 +37,11 @@ from twofold.ui.prompt import Prompter
 from twofold.ui.version import DUPLICITY
 
 if TYPE_CHECKING:
+    from twofold.storage.wrappers.limit import TokenBucket
     from twofold.ui.answer import Answer
 
 _DEFAULT_LEVEL = 2
+_AS_MANY_AS_PAY = 256
 
 
 @value
@@ -85,8 +89,11 @@ def assemble(
 ) -> Run:
     """Opens the target, but changes nothing there or here. Raises UserError, StorageError, EnvelopeError."""
     options = command.options
+    if environment.holds_secrets:
+        system.shield_memory()
     temp_dir = find_temp_dir(options, environment)
-    store = _patient(_open_store(command.url, command, environment, prompter), options, monitor)
+    limits = _Limits(Rates(options.limit_upload_bytes, options.limit_download_bytes), monitor)
+    store = _open_store(command.url, command, environment, prompter, monitor, limits)
     codec = _codec(options)
     archive_path = _archive_path(command.url_as_typed, options.name, command, environment)
     archive_dir = ArchiveDir(archive_path, codec, tidies=not options.dry_run)
@@ -98,6 +105,7 @@ def assemble(
         options=RepositoryOptions(
             temp_dir,
             attempts=options.num_retries,
+            transfers=options.concurrency or _AS_MANY_AS_PAY,
             check_remote=options.check_remote,
             signatures_demanded=options.sign_key is not None and not command.action.makes_backup,
         ),
@@ -105,7 +113,7 @@ def assemble(
     )
     copy = None
     if command.copy_url:
-        target = _patient(_open_store(command.copy_url, command, environment, prompter), options, monitor)
+        target = _open_store(command.copy_url, command, environment, prompter, monitor, limits)
         # --name is that of the source's: one directory cannot be the cache of two targets.
         copy_dir = ArchiveDir(_archive_path(command.copy_url_as_typed, None, command, environment), codec)
         copy = Copy(target, copy_dir, redact(command.copy_url))
@@ -127,21 +135,65 @@ def find_temp_dir(options: Options, environment: Environment) -> str:
     raise UserError("There is no directory for temporary files; name one with --tempdir")
 
 
-def _open_store(typed: str, command: CommandLine, environment: Environment, prompter: Prompter) -> Store:
-    # Déjà Dup names folders of this machine so, and GIO has no other way to them than ours.
-    plain = typed.removeprefix("gio+") if typed.startswith("gio+file:") else typed
-    url = StorageUrl.parse(plain)
+class _Limits:
+    """Holds all stores of a run to the same rates."""
 
+    def __init__(self, rates: Rates, monitor: Monitor) -> None:
+        self.rates = rates
+        self._monitor = monitor
+        self._buckets = self._bucket(rates.upload), self._bucket(rates.download)
+
+    def around(self, store: Store) -> Store:
+        """The store, held back where it does not do that itself."""
+        if self.rates == Rates() or store.traits.keeps_rates:
+            return store
+        if ability(store, CanStage) is not None:
+            text = "--limit-upload and --limit-download have no effect on a directory of this machine"
+            self._monitor.report(Note(text, warning=True))
+            return store
+        from twofold.storage.wrappers.limit import LimitedStore
+
+        upload, download = self._buckets
+        return LimitedStore(store, upload=upload, download=download)
+
+    def _bucket(self, rate: int | None) -> TokenBucket | None:
+        if rate is None:
+            return None
+        from twofold.storage.wrappers.limit import TokenBucket
+
+        return TokenBucket(rate, monotonic=time.monotonic, sleep=pause)
+
+
+def _open_store(
+    typed: str,
+    command: CommandLine,
+    environment: Environment,
+    prompter: Prompter,
+    monitor: Monitor,
+    limits: _Limits,
+) -> Store:
+    url = StorageUrl.parse(typed)
+
+    def patient(store: Store) -> Store:
+        return _patient(store, command.options, monitor)
+
+    if (exposed := exposed_password(url)) is not None:
+        system.shield_memory()
+        monitor.report(Note(exposed, warning=True))
     found = None
-    if url.host:
+    if url.host or url.user:
         found = find_password(url, environment.variables, ask=prompter.ask, ask_for_ssh=command.options.ssh_askpass)
     settings = StoreSettings(
         environment=environment.variables,
         password=found.value if found is not None else None,
         timeout=command.options.timeout_seconds,
         options=ServiceOptions(**{name: getattr(command.options, name) for name in ServiceOptions.__match_args__}),
+        warn=lambda text: monitor.report(Note(text, warning=True)),
+        patient=patient,
+        limited=limits.around,
+        rates=limits.rates,
     )
-    return open_store(url, settings=settings)
+    return patient(open_store(url, settings=settings))
 
 
 def _patient(store: Store, options: Options, monitor: Monitor) -> Store:
@@ -155,7 +207,7 @@ def _patient(store: Store, options: Options, monitor: Monitor) -> Store:
         monitor.report(Note(text, warning=True))
 
     policy = RetryPolicy(attempts=options.num_retries, base_delay=min(1.0, options.backend_retry_delay_seconds))
-    return RetryStore(store, policy=policy, sleep=time.sleep, chance=_chance, noticed=tell)
+    return RetryStore(store, policy=policy, sleep=pause, chance=_chance, noticed=tell)
 
 
 def _chance() -> float:

@@ -45,9 +45,9 @@ _BACKUP = (
     Option(
         "concurrency",
         _V.INTEGER,
-        _S.BACKUP,
+        _S.BACKUP | _S.READING | _S.CHECK,
         _G.BACKUP,
-        "Compress in this many threads; 0 chooses by the machine",
+        "Compress in this many threads and move at most so many volumes at once; 0 chooses by machine and service",
         minimum=0,
         maximum=256,
     ),

@@ -97,7 +97,7 @@ def _guarded(environment: Environment, terminal: Terminal, voices: _Voices) -> i
         _listen(command, environment, terminal, voices)
         return _carry_out(command, environment, terminal, voices)
     except KeyboardInterrupt:
-        text = "Interrupted. Earlier backups are as they were; run the same command again to begin this one anew"
+        text = "Interrupted. Earlier backups are as they were; run the same command again to do what is left"
         if voices.answer is not None:
             voices.answer.fail("Interrupted", INTERRUPTED, text)
         voices.sink.tell(notice(text))
@@ -164,7 +164,7 @@ def _listen(command: CommandLine, environment: Environment, terminal: Terminal, 
     """Finds out who is to be told from here on. Raises LogUnavailable."""
     options = command.options
     output, errors = terminal.output, terminal.errors
-    voices.result_is_said = options.json or command.action in (Action.LIST, Action.STATUS)
+    voices.result_is_said = options.json or command.action in (Action.LIST, Action.STATUS, Action.VALIDATE)
     if options.progress:
         from twofold.ui.showing import around, screen_for
 
@@ -227,6 +227,7 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
     timings = Timings(Reporter(sink, source=os.fsencode(command.path) if walks else b""))
     with ExitStack() as ending:
         system.open_files_limit(_OPEN_FILES)
+        system.forbid_core_dumps()
         run = assemble(
             command,
             environment,
@@ -237,8 +238,10 @@ def _carry_out(command: CommandLine, environment: Environment, terminal: Termina
             answer=voices.answer,
         )
         try:
-            sink.tell(info(f"Using archive dir: {run.archive_dir.path}"))
-            with run.archive_dir:
+            with ExitStack() as held:
+                if command.action.uses_cache:
+                    sink.tell(info(f"Using archive dir: {run.archive_dir.path}"))
+                    held.enter_context(run.archive_dir)
                 code = carry_out(run)
         finally:
             run.close()

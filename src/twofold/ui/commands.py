@@ -27,10 +27,15 @@ class Action(Enum):
     REMOVE_INCREMENTALS = "remove-all-inc-of-but-n-full"
     CHECK = "check"
     REPLICATE = "replicate"
+    VALIDATE = "validate-storage"
 
     @property
     def makes_backup(self) -> bool:
         return self in (Action.BACKUP, Action.FULL, Action.INCREMENTAL)
+
+    @property
+    def uses_cache(self) -> bool:
+        return self is not Action.VALIDATE
 
 
 class Word(Enum):
@@ -59,11 +64,12 @@ class Scope(Flag):
     REMOVE = auto()
     CHECK = auto()
     REPLICATE = auto()
+    VALIDATE = auto()
     BACKUP = INCREMENTAL | FULL
     READING = RESTORE | VERIFY
     SELECTING = BACKUP | VERIFY | RESTORE
     DELETING = CLEANUP | REMOVE
-    OWN = CHECK | REPLICATE
+    OWN = CHECK | REPLICATE | VALIDATE
     ALL = BACKUP | READING | LIST | STATUS | DELETING | OWN
 
 
@@ -145,6 +151,14 @@ COMMANDS: tuple[Command, ...] = (
         (Word.SOURCE_URL, Word.TARGET_URL),
         Scope.REPLICATE,
         "Copy the backups of one target to another one, checked and as they are",
+        own=True,
+    ),
+    Command(
+        Action.VALIDATE,
+        (),
+        (Word.TARGET_URL,),
+        Scope.VALIDATE,
+        "Try out what a target can do for backups, and how fast, before any are made",
         own=True,
     ),
 )

@@ -19,7 +19,8 @@ _CREDENTIALS = frozenset(
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
-        "AZURE_CONNECTION_STRING",
+        "B2_APPLICATION_KEY",
+        "B2_APPLICATION_KEY_ID",
         "CLOUDFILES_APIKEY",
         "CLOUDFILES_USERNAME",
         "DPBX_ACCESS_TOKEN",
@@ -39,7 +40,7 @@ _CREDENTIALS = frozenset(
         "SWIFT_PREAUTHTOKEN",
     }
 )
-_CREDENTIAL_PREFIXES = ("RCLONE_",)  # any setting of rclone may be a password
+_CREDENTIAL_PREFIXES = ("AZURE_", "RCLONE_")  # any setting of rclone may be a password, and most of Azure are
 
 _SYSTEM_TMPDIRS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - candidates, a directory of our own is made below
 
@@ -128,6 +129,11 @@ class Environment:
     @property
     def pager(self) -> str | None:
         return self.variables.get("PAGER") or None
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether there is a passphrase or credential among the variables."""
+        return any(text and _is_secret(name) for name, text in self.variables.items())
 
     def child_environment(self, *, keep: Iterable[str] = ()) -> dict[str, str]:
         """The variables for a child process: without passphrases, and without credentials but those in `keep`."""

@@ -12,10 +12,12 @@ from twofold.errors import (
     CollectionError,
     EnvelopeError,
     FormatError,
+    NeedsWarmUp,
     PassphraseNeeded,
     SourceChanged,
     StorageError,
     TwofoldError,
+    Unavailable,
     WrongSigner,
 )
 from twofold.ui.machine_log import quote_path
@@ -44,6 +46,8 @@ def describe(error: TwofoldError, *, program: str) -> Failure:
         case CommandLineError():
             text = f"CommandLineError: {error}\nEnter '{program} --help' for help screen."
             return _failure(error, text, extra=error.log_word)
+        case NeedsWarmUp(operation=""):  # nothing has gone wrong
+            return _failure(error, str(error), extra="BackendException")
         case StorageError():
             return _storage_failure(error)
         case SourceChanged():
@@ -96,6 +100,8 @@ def _storage_failure(error: StorageError) -> Failure:
     names = (name, name) if operation == "put" else (name,)
     extra = " ".join(word for word in (operation, *names) if word)
     text = f"Giving up {operation} of {error.name or 'the target'}: {error}"
+    if isinstance(error, Unavailable):
+        text = f"{text}. When the target can be reached again, run the same command again"
     first = Message(Level.ERROR, text, code=error.log_code, extra=extra)
     return Failure(error.exit_code, (first, ending._replace(audience=Audience.PROGRAMS)))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from twofold.storage.registry import SCHEMES
+from twofold.storage.registry import PREFIXES, SCHEMES
 from twofold.ui.commands import COMMANDS, Command, Scope, commands_of
 from twofold.ui.option import Group, Option, Value
 from twofold.ui.option_values import Options
@@ -50,13 +50,15 @@ URL_FORMS = (
     ("webdavs://[user[:password]@]host[:port]/dir", "a WebDAV server; webdav:// without encryption"),
     ("s3:///bucket[/prefix]", "Amazon S3, or what --s3-endpoint-url names"),
     ("b2://key_id[:key]@bucket[/dir]", "Backblaze B2"),
-    ("azure://container", "Azure blobs"),
+    ("azure://container[/folder]", "Azure blobs"),
+    ("gs://bucket[/prefix]", "Google Cloud Storage"),
     ("swift://container[/prefix]", "OpenStack Swift"),
     ("gdrive://account@host/dir?driveID=ID", "Google Drive"),
     ("dpbx:///dir", "Dropbox"),
     ("onedrive://dir", "OneDrive"),
     ("rclone://remote:/dir", "anything that rclone knows"),
-    ("imaps://[user[:password]@]host/sender", "a mailbox"),
+    ("imaps://user[:password]@host/sender", "a mailbox"),
+    ("exec:///settings.toml[?name=value]", "commands of your own, which that file names"),
     ("multi:///config.json[?mode=mirror]", "several targets at once"),
     ("par2+URL", "the same with files that can repair damage"),
     ("gio+URL", "anything that GIO knows"),
@@ -66,8 +68,8 @@ NOT_AVAILABLE = "not available in this version"
 
 
 def is_available(form: str) -> bool:
-    """Whether this version has what it takes to reach such a target; prefixes such as par2+ have no driver yet."""
-    scheme = SCHEMES.get(form.partition("://")[0])
+    """Whether this version has what it takes to reach such a target."""
+    scheme = SCHEMES.get(form.partition("://")[0]) or PREFIXES.get(form.partition("+")[0])
     return scheme is not None and bool(scheme.driver)
 
 

@@ -108,6 +108,8 @@ class Options:
     imap_mailbox: str = "INBOX"
     json: bool = False
     jsonstat: bool = False
+    limit_download_bytes: int | None = None
+    limit_upload_bytes: int | None = None
     log_fds: tuple[int, ...] = ()
     log_files: tuple[str, ...] = ()
     log_timestamp: bool = False

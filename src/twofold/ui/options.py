@@ -18,7 +18,7 @@ _GENERAL = (
     Option(
         "dry-run",
         _V.SWITCH,
-        _S.BACKUP | _S.RESTORE | _S.DELETING | _S.REPLICATE,
+        _S.BACKUP | _S.RESTORE | _S.DELETING | _S.REPLICATE | _S.VALIDATE,
         _G.GENERAL,
         "Do everything except writing to the target or deleting there",
         common=True,

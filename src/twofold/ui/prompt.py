@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+from twofold import system
 from twofold.errors import PassphraseNeeded
 
 _LONGEST_LINE = 64 * 1024
@@ -42,6 +43,7 @@ class TerminalPrompter:
         return terminal is not None
 
     def ask(self, prompt: str) -> str:
+        system.shield_memory()
         terminal = self._open_terminal()
         if terminal is None:
             return self._read_without_terminal(prompt)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twofold.operations.listing import ListedFiles
     from twofold.operations.replicate import ReplicateSummary
     from twofold.operations.replicate_plan import ReplicatePlan
+    from twofold.operations.validate_storage_findings import StorageReport
 
 
 def set_json(set_id: SetId) -> dict[str, Json]:
@@ -198,6 +199,37 @@ def replicate_json(plan: ReplicatePlan, summary: ReplicateSummary, *, dry_run: b
         "incomplete": [set_json(each.id) for each in plan.unfinished],
         "broken": [set_json(each.id) for each in plan.broken],
         "doubts": [{**set_json(each.set_id), "reason": each.reason} for each in summary.doubts],
+    }
+
+
+def storage_json(report: StorageReport, *, place: str) -> dict[str, Json]:
+    """What a validation of a storage service found."""
+    from twofold.operations.validate_storage_findings import trouble_of
+    from twofold.ui.validated import rates_of
+
+    return {
+        "target": place,
+        "trouble": None if report.fault is None else trouble_of(report.fault).value,
+        "append_only": report.is_append_only,
+        "transfers_at_once": report.traits.parallel,
+        "becomes_visible": report.traits.atomic_put.value,
+        "files": report.files,
+        "free_bytes": report.free_bytes,
+        "steps": [
+            {
+                "step": each.step.value,
+                "standing": each.standing.value,
+                "seconds": each.seconds,
+                "reason": None if each.error is None else str(each.error),
+            }
+            for each in report.findings
+        ],
+        "speeds": [
+            {"files": each.count, "bytes": each.size, "put_per_second": round(put), "get_per_second": round(get)}
+            for each in report.speeds
+            for put, get in (rates_of(each),)
+        ],
+        "left": list(report.left),
     }
 
 

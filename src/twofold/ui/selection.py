@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twofold.errors import UserError
 from twofold.select.compiling import compile_selection
@@ -40,14 +40,26 @@ _SYNTAX_WORDS = {Syntax.GLOB: "globbing", Syntax.LITERAL: "literal", Syntax.REGE
 
 
 def build_selection(
-    given: Sequence[option_values.Condition], *, source: bytes, mode: Mode, null_separator: bool, sink: Sink
+    given: Sequence[option_values.Condition],
+    *,
+    source: bytes,
+    mode: Mode,
+    null_separator: bool,
+    sink: Sink,
+    noted: Callable[[bytes], None] | None = None,
 ) -> Selector:
-    """Reads the lists and compiles everything. Raises UserError and the errors of select/errors.py."""
+    """Reads the lists, whose contents `noted` is told, and compiles everything.
+
+    Raises UserError and the errors of select/errors.py.
+    """
     conditions: list[Condition] = [NullSeparator()] if null_separator else []
     syntax = Syntax.GLOB
     for each in given:
         syntax = _SYNTAX.get(each.rule, syntax)
-        conditions.append(_condition(each, syntax, sink))
+        condition = _condition(each, syntax, sink)
+        if noted is not None and isinstance(condition, FilesFrom | IncludeFilelist | ExcludeFilelist):
+            noted(condition.content)
+        conditions.append(condition)
     return compile_selection(conditions, source=source, mode=mode)
 
 

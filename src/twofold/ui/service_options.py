@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twofold.ui.commands import Scope
 from twofold.ui.option import Group, Option, Status, Value
-from twofold.ui.option_values import MIB
+from twofold.ui.option_values import KIB, MIB
 
 _S, _V, _G = Scope, Value, Group
 
@@ -41,22 +41,26 @@ _ANY_TARGET = (
     Option(
         "limit-upload",
         _V.INTEGER,
-        _S.BACKUP,
+        _S.BACKUP | _S.REPLICATE | _S.VALIDATE,
         _G.TARGET,
-        "Send at most this many KiB a second",
-        status=Status.PLANNED,
-        remedy="Leave it out, or use a tool such as trickle",
-        hidden=True,
+        "Send at most this many KiB a second, over all transfers",
+        field="limit_upload_bytes",
+        unit=KIB,
+        minimum=1,
+        metavar="KIB",
+        status=Status.OWN,
     ),
     Option(
         "limit-download",
         _V.INTEGER,
-        _S.READING,
+        _S.READING | _S.OWN,
         _G.TARGET,
-        "Receive at most this many KiB a second",
-        status=Status.PLANNED,
-        remedy="Leave it out, or use a tool such as trickle",
-        hidden=True,
+        "Receive at most this many KiB a second, over all transfers",
+        field="limit_download_bytes",
+        unit=KIB,
+        minimum=1,
+        metavar="KIB",
+        status=Status.OWN,
     ),
     Option(
         "gio",

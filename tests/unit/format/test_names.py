@@ -98,6 +98,9 @@ def test_names_of_older_archives_are_read(name: str, stored: StoredName) -> None
         "df.s44we8.0.dt",
         "df.S44WE8.m",
         "df.zzzzzzzz.m",
+        "df.s44awe8.m",  # of the year 3909, which the new style cannot tell
+        "df.s44we8.zzzzzzz.dt",
+        "duplicity-full.2099-12-31T23:59:59-01:00.manifest",
         "dfs.s44we8.m",
     ],
 )

@@ -17,7 +17,7 @@ from twofold.envelope.gzip import GzipEnvelope
 from twofold.envelope.protocol import Buffer, Piece, Sealed, Sealer, Slices
 from twofold.errors import EnvelopeError, Forbidden, NoSpace, StorageError, UserError
 from twofold.model.backup import SetKind
-from twofold.operations.backup import BackupSummary
+from twofold.operations.backup_plan import BackupSummary
 from twofold.pipeline.known import StateWriter
 from twofold.pipeline.set_files import ChangeList, ManifestFiles, SignatureFiles
 from twofold.repository import archive_dir

@@ -39,7 +39,7 @@ from twofold.format.tar_reader import TarReader
 from twofold.format.volume_reader import VolumeReader
 from twofold.model.backup import FileRole, SetId, Wrapping
 from twofold.monitor import Problem, RecordingMonitor, VolumeRead
-from twofold.operations import check_metadata
+from twofold.operations import check_keeping, check_metadata
 from twofold.operations.check import CheckOptions, CheckSummary, check, look
 from twofold.operations.check_agreement import Agreement, SignedMember
 from twofold.operations.check_plan import Damage, plan_check, set_text
@@ -121,6 +121,51 @@ def test_each_file_is_fetched_once_and_nothing_is_written(tmp_path: Path, read_d
     assert done.summary[:5] == (3, 10, sum(map(len, here.files.values())), 3 if read_data else None, 0)
     assert (done.damages, done.summary.exit_code) == ([], 0)
     assert {path.name: path.read_bytes() for path in here.cache.iterdir()} == before
+
+
+@pytest.mark.parametrize("sample_ppm", [None, 1_000_000])
+def test_each_file_is_fetched_once_without_a_cache_too(tmp_path: Path, sample_ppm: int | None) -> None:
+    here = place(tmp_path, chain())
+    done = Checked(here, read_data=True, sample_ppm=sample_ppm)
+    assert done.fetched == sorted(here.files)
+    assert done.summary.entries == 3
+    assert (list(here.cache.iterdir()), list((here.folder / "tmp").iterdir())) == ([], [])
+
+
+def test_signatures_for_which_there_is_no_room_are_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = chain()
+    signatures = names(target, FileRole.SIGNATURES)
+    monkeypatch.setattr(check_keeping, "_MOST_BYTES", max(len(target.files[name]) for name in signatures))
+    done = Checked(place(tmp_path, target), read_data=True)
+    again = [name for name in {*done.fetched} if done.fetched.count(name) == 2]
+    assert {*again} < {*signatures}
+    assert (len(again) > 0, done.damages) == (True, [])
+
+
+def test_without_hard_links_signatures_are_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_source: str, _target: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = chain()
+    done = Checked(place(tmp_path, target), read_data=True)
+    assert len(done.fetched) == len(target.files) + len([*names(target, FileRole.SIGNATURES)])
+    assert done.damages == []
+
+
+def test_what_was_kept_for_a_second_reading_goes_when_the_check_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("twofold.operations.check.DataCheck.read_chain", fail)
+    here = place(tmp_path, chain())
+    with pytest.raises(KeyboardInterrupt):
+        Checked(here, read_data=True)
+    assert list((here.folder / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("read_data", [False, True])

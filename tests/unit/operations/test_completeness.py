@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.backups import Place
 from twofold.errors import MissingVolume
-from twofold.model.backup import SetKind
+from twofold.model.backup import SetId, SetKind
 from twofold.model.value import replace
 from twofold.operations.completeness import require_stored
 from twofold.storage.drivers.memory import MemoryStore
@@ -77,8 +77,8 @@ def test_the_target_is_listed_once_and_not_at_all_where_the_cache_is_trusted(
     store = MeddledStore(left=None)
     repository = filled(tmp_path, store).repository()
     store.files["other"] = b"content"
-    require_stored(repository, {"other": 7})
+    require_stored(repository, {"other": 7}, set_id=SetId(1))
     assert store.listings == 1
     monkeypatch.setattr(repository, "options", replace(repository.options, check_remote=False))
-    require_stored(repository, {"absent": 1})
+    require_stored(repository, {"absent": 1}, set_id=SetId(1))
     assert store.listings == 1

@@ -16,9 +16,11 @@ from twofold.format.manifest import BlockPosition, Manifest, VolumeRecord
 from twofold.model.backup import FileRole, SetId
 from twofold.monitor import BadDownload, RecordingMonitor, VolumeRead
 from twofold.pipeline.chain_reading import plan_reading
-from twofold.pipeline.fetch import VolumeFetcher, needed_volumes
+from twofold.pipeline.fetch import NeededVolume, VolumeFetcher, demand_order, needed_volumes
 from twofold.pipeline.replay import LostVolume, OpenVolume
 from twofold.repository.repository import Repository
+from twofold.storage.drivers.memory import MemoryStore
+from twofold.storage.store import ByteCounter, Key, ignore_bytes
 
 FULL = SetId(1000)
 RANGES = [(b"", b"a"), (b"b", b"b/x"), (b"b/x", b"b-"), (b"c", b"z")]
@@ -169,4 +171,79 @@ def test_the_only_volumes_of_many_sets_are_opened_side_by_side_and_come_in_order
                 assert isinstance(each, OpenVolume)
                 each.close()
     assert [b"snapshot/%d\0" % number in content for number, content in enumerate(contents)] == [True] * len(ids)
-    assert threads <= {"fetch 0", "fetch 1"}
+    assert threads == {"fetch"}
+
+
+def test_volumes_are_wanted_in_the_order_in_which_a_merged_reading_meets_their_ends() -> None:
+    def volumes(*ends: bytes) -> list[NeededVolume]:
+        return [NeededVolume(VolumeRecord(1, BlockPosition(b""), BlockPosition(end), ()), ()) for end in ends]
+
+    assert demand_order([volumes(b"c", b"f", b"z"), volumes(b"z"), volumes(b"a", b"d", b"e")]) == [
+        *((0, 0), (1, 0), (2, 0)),  # all begin at once
+        (2, 1),  # after a
+        (0, 1),  # after c
+        (2, 2),  # after d
+        (0, 2),  # after f
+    ]
+
+
+class Gate(MemoryStore):
+    """Lets volumes through only when so many have been asked for; a file is fetched, as from a server."""
+
+    def __init__(self, files: dict[str, bytes], together: int) -> None:
+        super().__init__(files)
+        self._lock = threading.Lock()
+        self._together = threading.Barrier(together)
+        self._active = 0
+        self.most = 0
+
+    def get(self, key: Key, target: str, *, received: ByteCounter = ignore_bytes) -> None:
+        with self._lock:
+            self._active += 1
+            self.most = max(self.most, self._active)
+        self._together.wait(20)
+        super().get(key, target, received=received)
+        with self._lock:
+            self._active -= 1
+
+
+@pytest.mark.parametrize(("transfers", "at_once"), [(1, 1), (3, 3), (99, 4)])
+def test_so_many_volumes_of_a_set_are_fetched_at_once_as_pay_and_are_allowed(
+    tmp_path: Path, transfers: int, at_once: int
+) -> None:
+    made = target()
+    here = Place(tmp_path, made.files, transfers=transfers)
+    here.synchronize()
+    here.store = gate = Gate(made.files, at_once if at_once != 3 else 1)
+    found, _, fetcher = fetch(here)
+    assert [each.record.number for each in found] == [1, 2, 3, 4]
+    assert not fetcher.failures
+    assert gate.most <= at_once
+    assert at_once == 3 or gate.most == at_once
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_what_nobody_asks_for_is_closed_and_what_is_on_its_way_given_up(tmp_path: Path) -> None:
+    made = target()
+    here = Place(tmp_path, made.files, transfers=4)
+    here.synchronize()
+    under_way = threading.Barrier(4)
+
+    class Endless(MemoryStore):
+        def get(self, key: Key, target: str, *, received: ByteCounter = ignore_bytes) -> None:
+            if ".vol1." not in key.name:
+                under_way.wait(20)
+                while True:
+                    received(0)
+            super().get(key, target, received=received)
+
+    here.store = Endless(made.files)
+    repository = here.repository(RecordingMonitor())
+    plan = plan_reading(repository, repository.collection().sets, within=b"")
+    before = set(threading.enumerate())
+    with Crew() as crew:
+        (feed,) = VolumeFetcher(repository, crew, total=4, monitor=RecordingMonitor()).feeds(plan.sets)
+        under_way.wait(20)
+        del feed
+    assert set(threading.enumerate()) <= before
+    assert not list((tmp_path / "tmp").iterdir())

@@ -11,7 +11,7 @@ from tests.support.backups import Place, tar_members
 from tests.support.tree import Fidelity, assert_same_tree
 from tests.support.tree_editor import supports_xattrs
 from twofold.model.backup import SetKind, Wrapping
-from twofold.operations.backup import BackupSummary
+from twofold.operations.backup_plan import BackupSummary
 
 CONTENT = os.urandom(100_000)
 

@@ -35,15 +35,28 @@ CHUNKS = [
 ]
 
 
+def sealer_in(
+    folder: Path, pool: Pool[bytearray] | None = None, *, envelope: GzipEnvelope | None = None, slots: int = 9
+) -> VolumeSealer:
+    return VolumeSealer(
+        envelope or GzipEnvelope(),
+        lambda: str(folder),
+        pool or Pool([]),
+        slots=Pool(range(slots)),
+        volume_size=1000,
+        explain=lambda error, _: error,
+    )
+
+
 def pressed(chunks: Iterable[Chunk], crew: Crew, ledger: Ledger) -> Iterator[Pressed]:
     return press(chunks, GzipEnvelope(), ledger, workers=2, crew=crew)
 
 
 def test_volumes_hold_their_chunks_in_order_and_know_their_digests(tmp_path: Path) -> None:
     pool: Pool[bytearray] = Pool([])
-    sealer = VolumeSealer(GzipEnvelope(), lambda: str(tmp_path), pool, volume_size=1000, explain=lambda error, _: error)
+    sealer = sealer_in(tmp_path, pool)
     with Crew() as crew:
-        volumes = list(sealer.seal(pressed(CHUNKS, crew, crew.ledger())))
+        volumes = [each.complete() for each in sealer.seal(pressed(CHUNKS, crew, crew.ledger()))]
     contents = [Path(volume.sealed.path).read_bytes() for volume in volumes]
     assert [gzip.decompress(content) for content in contents] == [b"one" * 500 + b"two" * 500, b"three" * 500, b"four"]
     assert [(volume.number, volume.first.path, volume.last.path) for volume in volumes] == [
@@ -61,14 +74,12 @@ def test_volumes_hold_their_chunks_in_order_and_know_their_digests(tmp_path: Pat
 
 @pytest.mark.parametrize("taken", [0, 1, 2, 3])
 def test_what_nobody_takes_is_removed(tmp_path: Path, taken: int) -> None:
-    sealer = VolumeSealer(
-        GzipEnvelope(), lambda: str(tmp_path), Pool([]), volume_size=1000, explain=lambda error, _: error
-    )
+    sealer = sealer_in(tmp_path)
     with Crew() as crew:
         crew.afterwards(sealer.close)
         volumes = crew.ahead(sealer.seal(pressed(CHUNKS, crew, crew.ledger())), depth=1, name="seal")
         for _ in range(taken):
-            volume = next(volumes)
+            volume = next(volumes).complete()
             os.unlink(volume.sealed.path)
             sealer.stored(volume)
     assert os.listdir(tmp_path) == []
@@ -103,7 +114,7 @@ def test_a_volume_that_stays_small_makes_no_other_ready(tmp_path: Path) -> None:
     envelope = WatchedEnvelope()
     sizes = (100, 600, 800)
     chunks = [chunk_of(number, number + 1, os.urandom(size), path=b"p", last=True) for number, size in enumerate(sizes)]
-    sealer = VolumeSealer(envelope, lambda: str(tmp_path), Pool([]), volume_size=1000, explain=lambda error, _: error)
+    sealer = sealer_in(tmp_path, envelope=envelope)
     with Crew() as crew:
         assert len(list(sealer.seal(press(chunks, envelope, crew.ledger(), workers=1, crew=crew)))) == 3
     assert envelope.prepared == [1, 1]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from twofold.storage.event_loop import EventLoop
-from twofold.storage.store import ByteCounter
+from twofold.storage.event_loop import EventLoop, room
+from twofold.storage.store import ByteCounter, ignore_bytes
 
 
 @pytest.fixture
@@ -75,3 +75,35 @@ def test_stopping_twice_is_fine_and_another_run_starts_again() -> None:
     loop.stop()
     assert loop.run(work) == 1
     loop.stop()
+
+
+def test_work_waits_while_the_thread_that_is_told_lags_behind(loop: EventLoop) -> None:
+    """Else a limit would hold back only what is told of the bytes, and not the bytes."""
+    moved_so_far = 0
+    ahead: list[int] = []
+    taken = 0
+
+    async def work(moved: ByteCounter) -> None:
+        nonlocal moved_so_far
+
+        async def one() -> None:
+            nonlocal moved_so_far
+            for _ in range(20):
+                moved_so_far += 100 << 10
+                moved(100 << 10)
+                await room(moved)
+
+        await asyncio.gather(*(one() for _ in range(4)))
+
+    def told(count: int) -> None:
+        nonlocal taken
+        ahead.append(moved_so_far - taken)
+        taken += count
+
+    loop.run(work, told=told)
+    assert taken == moved_so_far == 80 * (100 << 10)
+    assert max(ahead) <= (256 << 10) + 4 * (100 << 10)
+
+
+def test_a_counter_of_nobodys_has_room(loop: EventLoop) -> None:
+    loop.run(lambda _: room(ignore_bytes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from twofold.storage.passwords import FoundPassword, PasswordSource, find_password
+from twofold.storage.passwords import FoundPassword, PasswordSource, exposed_password, find_password
 from twofold.storage.url import StorageUrl
 
 BOTH = {"BACKEND_PASSWORD": "backend", "FTP_PASSWORD": "ftp"}
@@ -63,3 +63,20 @@ def test_without_a_terminal_nobody_is_asked() -> None:
 
 def test_a_found_password_is_not_shown() -> None:
     assert "backend" not in repr(FoundPassword("backend", PasswordSource.URL))
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("sftp://me:secret@host/x", "BACKEND_PASSWORD"),
+        ("imaps://me:secret@host/x", "IMAP_PASSWORD"),
+        ("sftp://me@host/x", None),
+        ("sftp://me:@host/x", None),
+        ("multi:///etc/targets.json", None),
+        ("file:///a:b@c", None),
+    ],
+)
+def test_a_password_in_a_url_is_warned_about_without_being_said(url: str, variable: str | None) -> None:
+    said = exposed_password(StorageUrl.parse(url))
+    assert (said is None) == (variable is None)
+    assert said is None or (f"set {variable} instead" in said and "secret" not in said)

@@ -86,7 +86,8 @@ def test_a_word_is_a_url_if_it_begins_with_a_scheme(word, expected):
 
 ACTIONS_ARE = (
     "Actions are: backup, full, incremental, restore, verify, list-current-files, collection-status, cleanup, "
-    "remove-older-than, remove-all-but-n-full, remove-all-inc-of-but-n-full, check, replicate"
+    "remove-older-than, remove-all-but-n-full, remove-all-inc-of-but-n-full, check, replicate, "
+    "validate-storage"
 )
 QUOTE = "Names with blanks and patterns such as '*.txt' have to be quoted, or the shell takes them apart"
 
@@ -504,7 +505,7 @@ def test_options_that_are_no_longer_possible_are_refused(name):
     assert f"Option '{name}' is no longer possible" in fault(name, "src", URL)
 
 
-@pytest.mark.parametrize("arguments", [["--best-effort"], ["--limit-upload", "5"], ["--limit-download", "5"]])
+@pytest.mark.parametrize("arguments", [["--best-effort"]])
 def test_options_to_come_are_refused_rather_than_ignored(arguments):
     assert f"Option '{arguments[0]}' is not available yet" in fault(*arguments, "ls", URL)
 

@@ -39,6 +39,7 @@ SCOPES = {
 }
 
 OTHER_SCOPES = {
+    "concurrency": Scope.BACKUP | Scope.READING,
     "force": Scope.DELETING | Scope.RESTORE,  # docs/differences.md: --force writes over existing files again
     "progress": Scope.BACKUP | Scope.READING,  # docs/differences.md: restores and verifications have one, too
     "progress-rate": Scope.BACKUP | Scope.READING,

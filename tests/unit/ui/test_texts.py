@@ -345,6 +345,17 @@ def test_a_store_that_fails_tells_operation_and_file():
     assert (first.code, first.extra) == (52, "query 'v'")
     first, _ = describe(errors.Unavailable("busy", operation="list"), program="twofold").messages
     assert (first.code, first.extra) == (50, "list")
+    assert first.text == (
+        "Giving up list of the target: busy. When the target can be reached again, run the same command again"
+    )
+
+
+def test_what_only_has_to_be_waited_for_is_said_without_blaming_anybody():
+    failure = describe(errors.NeedsWarmUp("2 of the files lie in cold storage"), program="duplicity")
+    (message,) = failure.messages
+    assert (failure.exit_code, message.code, message.text) == (50, 50, "2 of the files lie in cold storage")
+    first, _ = describe(errors.NeedsWarmUp("it is cold", name="v", operation="get"), program="twofold").messages
+    assert (first.code, first.text) == (54, "Giving up get of v: it is cold")
 
 
 def test_a_faulty_command_line_refers_to_the_help_of_the_program_that_was_called():

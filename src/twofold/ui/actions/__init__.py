@@ -38,6 +38,13 @@ def carry_out(run: Run) -> int:
             from twofold.ui.actions.showing import print_status
 
             return print_status(run)
+        case Action.CHECK | Action.REPLICATE | Action.VALIDATE:
+            return _own(run)
+    return _clear_away(run)
+
+
+def _own(run: Run) -> int:
+    match run.command.action:
         case Action.CHECK:
             from twofold.ui.actions.checking import check_backups
 
@@ -46,7 +53,10 @@ def carry_out(run: Run) -> int:
             from twofold.ui.actions.replicating import replicate_sets
 
             return replicate_sets(run)
-    return _clear_away(run)
+        case _:  # Action.VALIDATE
+            from twofold.ui.actions.validating import validate_target
+
+            return validate_target(run)
 
 
 def _clear_away(run: Run) -> int:

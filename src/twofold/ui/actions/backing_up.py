@@ -14,10 +14,12 @@ from twofold.model.backup import FileRole, SetKind
 from twofold.model.times import format_asctime
 from twofold.model.value import replace
 from twofold.monitor import Finished, Note
-from twofold.operations.backup import BackupOptions, BackupPlan, BackupSummary, backup, plan_backup
+from twofold.operations.backup import backup
+from twofold.operations.backup_plan import BackupOptions, BackupPlan, BackupSummary, plan_backup
 from twofold.operations.completeness import find_faults
+from twofold.operations.resumption import Resumption, find_resumption, settled
 from twofold.operations.source_check import check_source
-from twofold.operations.unfinished import clear_unfinished, plan_unfinished, without_unfinished
+from twofold.operations.unfinished import UnfinishedPlan, clear_unfinished, plan_unfinished, without_unfinished
 from twofold.repository.manifests import load_remote_manifest
 from twofold.select.compiling import normalized_source
 from twofold.select.conditions import Mode
@@ -29,6 +31,7 @@ from twofold.ui.actions.beginning import Beginning
 from twofold.ui.actions.preparing import expect_newest, report_last_full, synchronized
 from twofold.ui.assemble import Run
 from twofold.ui.commands import Action
+from twofold.ui.fingerprint import fingerprint_of
 from twofold.ui.message import Level, Message
 from twofold.ui.selection import build_selection
 from twofold.ui.statistics import BackupFacts, BackupStatistics, statistics_json, statistics_message
@@ -41,11 +44,16 @@ _ASKED = {Action.FULL: SetKind.FULL, Action.INCREMENTAL: SetKind.INCREMENTAL, Ac
 def back_up(run: Run, beginning: Beginning) -> int:
     """Makes a backup, or what is left to be done of it; gives the exit code."""
     source = normalized_source(os.fsencode(run.command.path))
-    tree = _source_tree(run)
+    lists: list[bytes] = []
+    tree = _source_tree(run, lists)
     _check_place(run, beginning.collection)
-    collection, asked, doubt = _cleared(run, beginning.collection)
+    backup_options = replace(
+        _backup_options(run, source), fingerprint=fingerprint_of(run.command, run.environment, source, lists)
+    )
+    unfinished = plan_unfinished(beginning.collection, now=run.clock.now())
+    resumption = _resumption(run, unfinished, backup_options)
+    collection, asked, doubt = _cleared(run, beginning.collection, unfinished, clears=resumption is None)
     report_last_full(run, collection)
-    backup_options = _backup_options(run, source)
     plan = plan_backup(collection, asked=asked or _asked(run, collection), options=backup_options)
     if doubt:
         plan = replace(plan, reason=doubt, is_warning=True)
@@ -57,12 +65,15 @@ def back_up(run: Run, beginning: Beginning) -> int:
         collection.active.chain.usable[-1] if plan.chain is not None and collection.active is not None else None
     )
     expect_newest(run, collection)
+    if resumption is not None and unfinished is not None:
+        resumption = _settled(run, resumption, plan, unfinished)
     summary = backup(
         tree,
         run.repository,
         plan=plan,
         options=backup_options,
         check=_check(run, beginning, newest_set, collection=collection, options=backup_options),
+        resumption=resumption,
         clock=run.clock,
         monitor=run.monitor,
     )
@@ -71,12 +82,44 @@ def back_up(run: Run, beginning: Beginning) -> int:
     return _exit_code(run, unread=summary.tally.errors)
 
 
-def _source_tree(run: Run) -> SourceTree:
-    """What is to be backed up, of which nothing has been looked at yet. Raises SelectionError."""
+def _resumption(run: Run, unfinished: UnfinishedPlan | None, options: BackupOptions) -> Resumption | None:
+    """How to go on with what an interrupted run has left, if this run turns out to make the same set."""
+    if unfinished is None or run.command.options.dry_run:
+        return None
+    return find_resumption(
+        run.repository,
+        unfinished,
+        fingerprint=options.fingerprint,
+        header=options.manifest_header,
+        source=options.source_name,
+        now=run.clock.now(),
+    )
+
+
+def _settled(run: Run, resumption: Resumption, plan: BackupPlan, unfinished: UnfinishedPlan) -> Resumption | None:
+    """The resumption if it turns out to be of the set that is to be made; else that has been cleared away."""
+    options = run.command.options
+    by_passphrase = options.encryption and not options.encrypt_keys and not options.hidden_encrypt_keys
+    found = settled(run.repository, resumption, plan=plan, by_passphrase=by_passphrase, monitor=run.monitor)
+    if found is None:
+        clear_unfinished(run.repository, unfinished, monitor=run.monitor)
+    return found
+
+
+def _source_tree(run: Run, lists: list[bytes]) -> SourceTree:
+    """What is to be backed up, of which nothing has been looked at yet; adds to `lists` what its lists hold.
+
+    Raises SelectionError.
+    """
     command, options = run.command, run.command.options
     source = os.fsencode(command.path)
     selection = build_selection(
-        command.conditions, source=source, mode=Mode.BACKUP, null_separator=options.null_separator, sink=run.sink
+        command.conditions,
+        source=source,
+        mode=Mode.BACKUP,
+        null_separator=options.null_separator,
+        sink=run.sink,
+        noted=lists.append,
     )
     return SourceTree(
         normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
@@ -129,15 +172,16 @@ def _checked_plan(run: Run, plan: BackupPlan, collection: Collection, chain: Bac
     return replace(full, reason=f"{faults[0].text}, {_FULL_INSTEAD}", is_warning=True)
 
 
-def _cleared(run: Run, collection: Collection) -> tuple[Collection, SetKind | None, str | None]:
-    """What there is without what is unfinished, in agreement with the cache.
+def _cleared(
+    run: Run, collection: Collection, plan: UnfinishedPlan | None, *, clears: bool
+) -> tuple[Collection, SetKind | None, str | None]:
+    """What there is without what is unfinished, which goes if it `clears`, in agreement with the cache.
 
     When a manifest is damaged, then also that only a full backup can be made, and why. Raises CorruptManifest when an
     increment is asked for.
     """
     action = run.command.action
-    plan = plan_unfinished(collection, now=run.clock.now())
-    if plan is not None and not run.command.options.dry_run:
+    if plan is not None and clears and not run.command.options.dry_run:
         clear_unfinished(run.repository, plan, monitor=run.monitor)
         collection = run.repository.collection()
     collection = without_unfinished(collection, plan)

@@ -6,7 +6,7 @@ from twofold.collection.chains import BackupChain
 from twofold.collection.collection import Collection
 from twofold.collection.restore_point import restore_point
 from twofold.errors import NoBackups
-from twofold.model.backup import SetId
+from twofold.model.backup import FileRole, SetId
 from twofold.model.times import format_asctime
 from twofold.monitor import Expecting, LastFull
 from twofold.repository.sync import TARGET_EMPTY, plan_sync, synchronize
@@ -43,6 +43,9 @@ def synchronized(run: Run, collection: Collection, chain: BackupChain | None, *,
     if options.metadata_sync_mode is MetadataSync.PARTIAL:
         wanted = {each.id for each in chain.sets} if chain is not None else set()
     plan = plan_sync(collection, wanted=wanted)
+    if not options.dry_run:
+        needed = (file for file in plan.copy if not lenient or file.meaning.role is FileRole.MANIFEST)
+        run.repository.require_warm(needed)
     synchronize(run.repository, plan, dry_run=options.dry_run, monitor=run.monitor, lenient=lenient)
     changed = (plan.copy or plan.remove) and not options.dry_run
     return run.repository.collection() if changed else collection

@@ -34,6 +34,7 @@ def restore_files(run: Run) -> int:
         run.sink.tell(files.required_volumes(plan.reading.volume_names))
         _answer_restore(run, plan, entries=None)
         return 0
+    run.repository.require_warm(plan.reading.files)
     summary = restore(
         run.repository,
         plan,
@@ -77,6 +78,7 @@ def verify_files(run: Run) -> int:
     )
     within = _path_to_restore(run)
     plan = _planned(run, within)
+    run.repository.require_warm(plan.reading.files)
     tree = SourceTree(
         normalized_source(source), selection, options=ScanOptions(options.copy_links), monitor=run.monitor
     )

@@ -26,6 +26,7 @@ _SCOPES = (
     (Scope.REMOVE, "remove-*"),
     (Scope.CHECK, "check"),
     (Scope.REPLICATE, "replicate"),
+    (Scope.VALIDATE, "validate-storage"),
 )
 
 

@@ -75,6 +75,12 @@ ACTIONS: dict[Action, str] = {
         "the volumes. What is there already is not sent again, so the same command goes on after an interruption. A "
         "damaged volume is named and its backup not copied; exit code 21."
     ),
+    Action.VALIDATE: (
+        "Try out a target before backups are made: a few small files and some megabytes are stored, read back, "
+        "replaced and deleted again, and it is told what works, how fast it is and what it is needed for. No "
+        "passphrase is needed. Exit code 0 means that all that backups need works; otherwise one line tells whether "
+        "the login, the network, a certificate, the place, a permission or the space is in the way."
+    ),
 }
 
 OPTIONS: tuple[Block, ...] = (

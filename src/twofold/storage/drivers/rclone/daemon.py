@@ -20,7 +20,7 @@ from typing import Final
 
 from twofold.concurrency import exclusion
 from twofold.errors import MissingLibrary, StorageError
-from twofold.storage.settings import StoreSettings
+from twofold.storage.settings import Rates, StoreSettings
 
 _GUARD: Final = """exec 3<&0
 "$@" </dev/null 3<&- &
@@ -61,8 +61,12 @@ def child_environment(settings: StoreSettings) -> dict[str, str]:
         ours["RCLONE_CA_CERT"] = settings.options.ssl_cacert_file
     if settings.options.ssl_no_check_certificate:
         ours["RCLONE_NO_CHECK_CERTIFICATE"] = "true"
+    told = {}
+    if settings.rates != Rates():
+        rates = (settings.rates.upload, settings.rates.download)
+        told["RCLONE_BWLIMIT"] = ":".join("off" if rate is None else f"{rate}B" for rate in rates)
     theirs = {name: text for name, text in settings.environment.items() if not name.startswith(_NOT_PASSED_ON)}
-    return ours | theirs
+    return ours | theirs | told
 
 
 def programs(variables: Mapping[str, str]) -> Iterator[str]:
@@ -141,7 +145,7 @@ class Daemon:
             self.close()
             failures.append(f"{program}: {said}")
         if not failures:
-            raise MissingLibrary(f"The program rclone is not on PATH; install it, or type: {_REMEDY}")
+            raise MissingLibrary(f"This target needs rclone: {_REMEDY}, or install it (Debian: rclone)")
         raise StorageError(f"rclone does not start: {'; '.join(failures)} (install a newer one, or type: {_REMEDY})")
 
     def _begin(self, program: str) -> subprocess.Popen[bytes]:

@@ -25,7 +25,7 @@ from twofold.storage.settings import StoreSettings
 from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, StoredFile, StoreTraits, ignore_bytes
 from twofold.storage.url import StorageUrl
 
-_TRAITS = StoreTraits(parallel=4, atomic_put=Atomicity.BY_RENAME)
+_TRAITS = StoreTraits(parallel=4, atomic_put=Atomicity.BY_RENAME, keeps_rates=True)
 _EVERYTHING_ANEW: Final = {"IgnoreTimes": True, "Inplace": True}
 """Else rclone leaves a file alone that has the size and time it should, and makes temporary names at the wrong end."""
 _LONGER_THAN_RCLONE: Final = 10

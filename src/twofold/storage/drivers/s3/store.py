@@ -21,12 +21,13 @@ from botocore.exceptions import ClientError
 
 from twofold.concurrency import Crew, exclusion
 from twofold.errors import Forbidden, InvalidUrl, NotFound, Retained, StorageError, Unsupported
-from twofold.model.backup import FileRole
 from twofold.storage import local_files
-from twofold.storage.drivers.s3.faults import error_code, translating
-from twofold.storage.drivers.s3.parts import SMALLEST_PART, Part, Piece, parts_of
+from twofold.storage.drivers.s3.answers import listed, readable_at, service_time, told
+from twofold.storage.drivers.s3.faults import error_code, refuse_strangers, translating
+from twofold.storage.drivers.s3.wishes import encryption, storage_class
+from twofold.storage.parts import Part, Piece, parts_of
 from twofold.storage.places import Container, container
-from twofold.storage.settings import ServiceOptions, StoreSettings
+from twofold.storage.settings import StoreSettings
 from twofold.storage.store import (
     Atomicity,
     ByteCounter,
@@ -45,41 +46,13 @@ from twofold.storage.url import StorageUrl
 
 _TRAITS = StoreTraits(parallel=8, atomic_put=Atomicity.BY_NATURE, largest_file=5 << 40, put_digest=DigestName.MD5)
 _LARGEST_COPY = 5 << 30
+_SMALLEST_PART, _MOST_PARTS = 5 << 20, 10_000
 _ABANDONED = timedelta(days=7)
 """Nobody sends one file for so long: what a killed writer left in parts, invisible and paid for, is given up then."""
 _OURS = re.compile(r"duplicity-(full|inc|new)[.-]")
 """What the names of all large files of a backup contain (docs/format.md section 2); a bucket may hold others' too."""
-_COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _WARM_DAYS = 7
 _NOT_IN_BULK = frozenset({"InvalidRequest", "MissingContentMD5", "NotImplemented", "MalformedXML", "InvalidDigest"})
-
-
-def storage_class(options: ServiceOptions, role: FileRole) -> str:
-    """The class for a file with this role, empty for the bucket's own; archives hold volumes only, first wins."""
-    everything = (
-        (options.s3_use_rrs, "REDUCED_REDUNDANCY"),
-        (options.s3_use_ia, "STANDARD_IA"),
-        (options.s3_use_onezone_ia, "ONEZONE_IA"),
-    )
-    volumes = (
-        (options.s3_use_glacier, "GLACIER"),
-        (options.s3_use_glacier_ir, "GLACIER_IR"),
-        (options.s3_use_deep_archive, "DEEP_ARCHIVE"),
-    )
-    for wanted, name in (*everything, *volumes):
-        if wanted:
-            return name if (wanted, name) in everything or role is FileRole.VOLUME else ""
-    return ""
-
-
-def encryption(options: ServiceOptions) -> dict[str, str]:
-    """What a request says of encryption by the service."""
-    if options.s3_use_server_side_encryption:
-        return {"ServerSideEncryption": "AES256"}
-    if not options.s3_use_server_side_kms_encryption:
-        return {}
-    key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": options.s3_kms_key_id or ""}
-    return key | ({"GrantFullControl": options.s3_kms_grant} if options.s3_kms_grant else {})
 
 
 def connection(settings: StoreSettings) -> dict[str, Any]:
@@ -141,8 +114,10 @@ class S3Store:
                 extra = encryption(self._options)
                 if kind := storage_class(self._options, key.role):
                     extra["StorageClass"] = kind
-                if size > max(self._options.s3_multipart_chunk_size_bytes, SMALLEST_PART):
-                    self._put_parts(key.name, descriptor, size, extra=extra, sent=sent)
+                each = max(self._options.s3_multipart_chunk_size_bytes, _SMALLEST_PART)
+                if size > each:
+                    parts = parts_of(size, wanted=each, most=_MOST_PARTS)
+                    self._put_parts(key.name, descriptor, parts, extra=extra, sent=sent)
                 else:
                     piece = Piece(descriptor, 0, size, sent=sent)
                     self._call("put_object", key.name, Body=piece, ContentMD5=piece.md5(), **extra)
@@ -168,11 +143,11 @@ class S3Store:
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"):
                 for found in page.get("Contents", ()):
                     if name := found["Key"][len(self._prefix) :]:
-                        yield _listed(name, found)
+                        yield listed(name, found)
 
     def stat(self, key: Key) -> StoredFile:
         with self._doing(Operation.STAT, key.name):
-            return _told(key.name, self._call("head_object", key.name))
+            return told(key.name, self._call("head_object", key.name))
 
     def delete(self, key: Key) -> None:
         try:
@@ -225,19 +200,23 @@ class S3Store:
     def delete_many(self, keys: Iterable[Key]) -> Iterator[Key]:
         wanted = [*keys]
         for first in range(0, len(wanted), 1000):
-            batch = wanted[first : first + 1000]
-            yield from self._delete_batch(batch)
+            yield from self._delete_batch(wanted[first : first + 1000])
 
     def warm_up(self, keys: Iterable[Key]) -> Warming:
         warm: list[Key] = []
-        coming: list[Key] = []
+        coming: dict[Key, int | None] = {}
         for key in keys:
-            warmth = self.stat(key).warmth
-            if warmth is Warmth.COLD:
-                with self._doing(Operation.WARM_UP, key.name):
+            with self._doing(Operation.WARM_UP, key.name):
+                answer = self._call("head_object", key.name)
+                warmth = told(key.name, answer).warmth
+                if warmth is Warmth.COLD:
                     self._ask_for(key.name)
-            (warm if warmth is Warmth.WARM else coming).append(key)
-        return Warming(tuple(warm), tuple(coming), None)
+            if warmth is Warmth.WARM:
+                warm.append(key)
+            else:
+                coming[key] = readable_at(answer)
+        times = [time for time in coming.values() if time is not None]
+        return Warming(tuple(warm), tuple(coming), max(times) if times and len(times) == len(coming) else None)
 
     def retain(self, key: Key, until: int, mode: RetainMode) -> None:
         date = datetime.fromtimestamp(until, UTC)
@@ -260,33 +239,51 @@ class S3Store:
                     profile_name=None if has_keys else variables.get("AWS_PROFILE"),
                 )
                 self._made = session.client("s3", **connection(self._settings))
+                self._made.meta.events.register("after-call.s3", refuse_strangers)
             return self._made
 
     def _call(self, method: str, name: str, **arguments: object) -> Any:
-        return getattr(self._client, method)(Bucket=self._bucket, Key=self._prefix + name, **arguments)
+        try:
+            return getattr(self._client, method)(Bucket=self._bucket, Key=self._prefix + name, **arguments)
+        except ClientError as error:
+            if method == "head_object" and error_code(error) == "404":  # only answers with a body have words for it
+                self._call("get_object", name, Range="bytes=0-0")["Body"].close()
+            raise
 
     def _doing(self, operation: Operation, name: str) -> Any:
         return translating(operation, name=name, place=self._place)
 
-    def _put_parts(self, name: str, descriptor: int, size: int, *, extra: dict[str, str], sent: ByteCounter) -> None:
+    def _put_parts(
+        self, name: str, descriptor: int, parts: Iterable[Part], *, extra: dict[str, str], sent: ByteCounter
+    ) -> None:
         self._sweep()
         upload = self._call("create_multipart_upload", name, **extra)["UploadId"]
         try:
             done = []
-            send = partial(self._put_part, name, descriptor, upload)
-            parts = parts_of(size, wanted=self._options.s3_multipart_chunk_size_bytes)
             with Crew() as crew:
-                workers = max(1, self._options.s3_multipart_max_procs)
-                for part, tag in crew.ordered_map(send, parts, workers=workers, name="part"):
-                    sent(part.size)
+                for part, tag in self._sent_parts(name, descriptor, upload, parts, sent=sent, crew=crew):
                     done.append({"PartNumber": part.number, "ETag": tag})
             self._call("complete_multipart_upload", name, UploadId=upload, MultipartUpload={"Parts": done})
         except BaseException:
             self._give_up(name, upload)
             raise
 
-    def _put_part(self, name: str, descriptor: int, upload: str, part: Part) -> tuple[Part, str]:
-        piece = Piece(descriptor, part.start, part.size)
+    def _sent_parts(
+        self, name: str, descriptor: int, upload: str, parts: Iterable[Part], *, sent: ByteCounter, crew: Crew
+    ) -> Iterator[tuple[Part, str]]:
+        if self._settings.rates.upload is not None:  # other threads would not be held back
+            yield from (self._put_part(name, descriptor, upload, part, sent=sent) for part in parts)
+            return
+        send = partial(self._put_part, name, descriptor, upload)
+        workers = max(1, self._options.s3_multipart_max_procs)
+        for part, tag in crew.ordered_map(send, parts, workers=workers, name="part"):
+            sent(part.size)
+            yield part, tag
+
+    def _put_part(
+        self, name: str, descriptor: int, upload: str, part: Part, *, sent: ByteCounter = ignore_bytes
+    ) -> tuple[Part, str]:
+        piece = Piece(descriptor, part.start, part.size, sent=sent)
         answer = self._call(
             "upload_part", name, UploadId=upload, PartNumber=part.number, Body=piece, ContentMD5=piece.md5()
         )
@@ -311,7 +308,7 @@ class S3Store:
             with self._doing(Operation.LIST, ""):
                 pages = self._client.get_paginator("list_multipart_uploads")
                 answers = [*pages.paginate(Bucket=self._bucket, Prefix=self._prefix)]
-            now = _service_time(answers[0])
+            now = service_time(answers[0])
         except (StorageError, ValueError):
             return
         for found in (upload for answer in answers for upload in answer.get("Uploads", ())):
@@ -374,23 +371,3 @@ class S3Store:
             return error
         message = f"{key.name} at {self._place} is to be kept until {found['RetainUntilDate']:%Y-%m-%d %H:%M} UTC"
         return Retained(message, name=key.name, operation=error.operation)
-
-
-def _service_time(answer: dict[str, Any]) -> datetime:
-    """Raises ValueError where the service does not tell it."""
-    text = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
-    return datetime.strptime(text, "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=UTC)
-
-
-def _listed(name: str, found: dict[str, Any]) -> StoredFile:
-    warmth = Warmth.COLD if found.get("StorageClass") in _COLD_CLASSES else Warmth.WARM
-    return StoredFile(name, found["Size"], int(found["LastModified"].timestamp()), warmth=warmth)
-
-
-def _told(name: str, answer: dict[str, Any]) -> StoredFile:
-    warmth = Warmth.WARM
-    if answer.get("StorageClass") in _COLD_CLASSES:
-        restore = answer.get("Restore", "")
-        warmth = Warmth.COLD if not restore else Warmth.WARMING if 'request="true"' in restore else Warmth.WARM
-    modified = int(answer["LastModified"].timestamp())
-    return StoredFile(name, answer["ContentLength"], modified, warmth=warmth)

@@ -21,6 +21,7 @@ from twofold.storage.drivers.ssh.link import Link
 from twofold.storage.drivers.ssh.listing import listed
 from twofold.storage.drivers.ssh.options import SshTarget
 from twofold.storage.drivers.ssh.session import Session
+from twofold.storage.event_loop import room
 from twofold.storage.settings import StoreSettings
 from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, StoredFile, StoreTraits, ignore_bytes
 from twofold.storage.url import StorageUrl
@@ -79,6 +80,7 @@ class FishStore:
                     process.stdin.write(piece)
                     await session.patiently(process.stdin.drain())
                     moved(len(piece))
+                    await room(moved)
                 process.stdin.write_eof()
                 await self._ended(session, process, operation=Operation.PUT, name=key.name)
 
@@ -104,6 +106,7 @@ class FishStore:
                         take(piece, offset)
                         offset += len(piece)
                         moved(len(piece))
+                        await room(moved)
                     await self._ended(session, process, operation=Operation.GET, name=key.name)
                     local_files.require_size(offset, int(head), operation=Operation.GET, name=key.name)
 

@@ -17,11 +17,13 @@ from twofold.storage import local_files, unfinished
 from twofold.storage.drivers.ssh.listing import Listed, is_days_older, listed
 from twofold.storage.drivers.ssh.options import SshTarget
 from twofold.storage.drivers.ssh.programs import MOMENT, Programs
-from twofold.storage.settings import StoreSettings
+from twofold.storage.settings import Rates, StoreSettings
 from twofold.storage.store import Atomicity, ByteCounter, Key, Operation, StoredFile, StoreTraits, ignore_bytes
 from twofold.storage.url import StorageUrl
 
-_TRAITS: Final = StoreTraits(parallel=4, atomic_put=Atomicity.BY_RENAME)
+_TRAITS: Final = StoreTraits(parallel=4, atomic_put=Atomicity.BY_RENAME, keeps_rates=True)
+_LIMITED: Final = StoreTraits(parallel=1, atomic_put=Atomicity.BY_RENAME, keeps_rates=True)
+"""Each process keeps to a rate for itself, so there is only one that moves anything."""
 _SPECIAL: Final = frozenset("\\\"'*?[] #~")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -32,6 +34,7 @@ class OpenSshStore:
     def __init__(self, target: SshTarget, programs: Programs) -> None:
         self._target = target
         self._programs = programs
+        self._traits = _TRAITS if programs.rates == Rates() else _LIMITED
         self._seen = False
         self._is_prepared = False
         self._left: list[Listed] | None = None
@@ -42,11 +45,12 @@ class OpenSshStore:
         """Raises UserError when the options or the path cannot be handed on."""
         target = SshTarget.of(url, settings)
         _quoted(target.place)
-        return cls(target, Programs(target, settings.environment, sftp=settings.options.sftp_command))
+        sftp, rates = settings.options.sftp_command, settings.rates
+        return cls(target, Programs(target, settings.environment, sftp=sftp, rates=rates))
 
     @property
     def traits(self) -> StoreTraits:
-        return _TRAITS
+        return self._traits
 
     def put(self, key: Key, source: str, *, sent: ByteCounter = ignore_bytes) -> StoredFile:
         descriptor, size = local_files.open_source(source, Operation.PUT, name=key.name)

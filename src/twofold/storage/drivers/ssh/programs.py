@@ -12,23 +12,23 @@ import math
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Final
+from typing import Final
 
+from twofold import system
 from twofold.concurrency import exclusion
-from twofold.errors import Forbidden, MissingLibrary, NoSpace, NotFound, StorageError, Unavailable, Untrusted
-from twofold.storage import local_files
+from twofold.errors import Forbidden, NoSpace, NotFound, StorageError, Unavailable, Untrusted
+from twofold.storage import local_files, processes
 from twofold.storage.drivers.ssh.options import SshTarget
+from twofold.storage.settings import Rates
 from twofold.storage.store import Operation
 
-MOMENT: Final = 2.0
+MOMENT: Final = 1.0
 """Seconds that clearing up may take where people wait for the end."""
 
 _DEFAULT_PORT: Final = 22
 _IDLE_SECONDS: Final = 60
-_POLL_SECONDS: Final = 0.2
 _LONGEST_SOCKET: Final = 60
 """Of the folder's path; a socket's may have 104 bytes, and ssh appends to the name while it makes it."""
 
@@ -57,8 +57,11 @@ _LOST: Final = 255
 class Programs:
     """Runs sftp for one target. Safe between threads."""
 
-    def __init__(self, target: SshTarget, environment: Mapping[str, str], *, sftp: str) -> None:
+    def __init__(
+        self, target: SshTarget, environment: Mapping[str, str], *, sftp: str, rates: Rates | None = None
+    ) -> None:
         self._target = target
+        self.rates = rates or Rates()
         self._sftp = shlex.split(sftp) or ["sftp"]
         self._environment = {name: environment[name] for name in _PASSED_ON if name in environment}
         # Else sftp shows letters beyond ASCII as numbers.
@@ -83,7 +86,9 @@ class Programs:
         """
         self._begin(operation)
         port = ["-P", str(self._target.port)] if self._target.port is not None else []
-        words = [*self._sftp, *self._options(), "-b", "-", *port, self._account]
+        rate = self.rates.upload if operation is Operation.PUT else self.rates.download
+        limit_rate = [] if rate is None else ["-l", str(max(1, rate * 8 // 1024))]
+        words = [*self._sftp, *self._options(), *limit_rate, "-b", "-", *port, self._account]
         text = "".join(f"{command}\n" for command in commands)
         code, said, complaint = self._run(words, text, watch, limit=limit)
         if code:
@@ -175,37 +180,12 @@ class Programs:
 
     def _run(
         self, words: Sequence[str], text: str, watch: Callable[[], None] = lambda: None, *, limit: float = math.inf
-    ) -> tuple[int, str, str]:
-        """Exit code, output and messages. Output goes to files: a master that stays holds a pipe open for ever."""
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaint:
-            try:
-                process = subprocess.Popen(
-                    words,
-                    stdin=subprocess.PIPE,
-                    stdout=said,
-                    stderr=complaint,
-                    env=self._environment,
-                    start_new_session=True,
-                )
-            except FileNotFoundError as error:
-                raise MissingLibrary(
-                    f"{words[0]} is not installed; install OpenSSH's client, or use sftp://"
-                ) from error
-            try:
-                _feed(process, text)
-                while True:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(_POLL_SECONDS)
-                        break
-                    watch()
-                    limit -= _POLL_SECONDS
-                    if limit <= 0:
-                        raise Unavailable(f"{words[0]} at {self._target.label} has not ended in time")
-            except BaseException:
-                process.kill()
-                process.wait()
-                raise
-            return process.returncode, _content(said), _content(complaint)
+    ) -> processes.Ended:
+        """Exit code, output and messages."""
+        if self._secret >= 0:
+            system.shield_memory(shielded=False)  # else the helper could not open the file in memory
+        remedy = "install it (Debian: openssh-client), or use sftp://"
+        return processes.run(words, text, environment=self._environment, remedy=remedy, watch=watch, limit=limit)
 
     def _meaning(self, said: str, code: int, operation: Operation, name: str) -> StorageError:
         lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("@")]
@@ -229,14 +209,3 @@ class Programs:
         )
         advised = f" ({remedy})" if remedy else ""
         return kind(f"{what} failed: {message}{advised}", name=name, operation=operation.value)
-
-
-def _feed(process: subprocess.Popen[bytes], text: str) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-        stdin.write(text.encode("utf-8", "surrogateescape"))
-
-
-def _content(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode("utf-8", "surrogateescape")

@@ -16,6 +16,7 @@ from twofold.errors import Incomplete, StorageError, Unavailable, Unsupported
 from twofold.storage import local_files
 from twofold.storage.drivers.ssh.connection import FAILURES
 from twofold.storage.drivers.ssh.library import asyncssh
+from twofold.storage.event_loop import room
 from twofold.storage.store import ByteCounter, Operation
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Session:
         self.connection = connection
         self._timeout = timeout
         self._heard = asyncio.get_running_loop().time()
+        self._held = 0
         self._channels: list[Channel] = []
         self._most_channels = CHANNELS
         self._opening = asyncio.Lock()
@@ -133,6 +135,8 @@ class Session:
         pending = set(tasks)
         try:
             while pending:
+                if self._held:
+                    self._heard = loop.time()  # it is we who are silent
                 silent = loop.time() - max(began, self._heard)
                 if silent >= self._timeout:
                     # At once, so that whatever is still asked on the way out fails instead of waiting as long again.
@@ -166,7 +170,7 @@ class Session:
                     content = os.pread(source, min(block, size - offset), offset)
                 local_files.require_size(len(content), min(block, size - offset), operation=Operation.PUT, name="")
                 await file.write(content, offset)
-                self._moved(len(content), moved)
+                await self._moved(len(content), moved)
 
         await self.at_once(work(file) for file in _workers(files, block, size))
 
@@ -192,13 +196,19 @@ class Session:
                         raise Incomplete(f"The file ends after {start + offset} bytes, where more should be; try again")
                     take(content, offset)
                     offset += len(content)
-                    self._moved(len(content), moved)
+                    await self._moved(len(content), moved)
 
         await self.at_once(work(file) for file in _workers(files, block, size))
 
-    def _moved(self, count: int, moved: ByteCounter) -> None:
+    async def _moved(self, count: int, moved: ByteCounter) -> None:
         self._heard = asyncio.get_running_loop().time()
         moved(count)
+        self._held += 1
+        try:
+            await room(moved)
+        finally:
+            self._held -= 1
+            self._heard = asyncio.get_running_loop().time()
 
 
 def _workers(files: list[asyncssh.SFTPClientFile], block: int, size: int) -> Iterator[asyncssh.SFTPClientFile]:

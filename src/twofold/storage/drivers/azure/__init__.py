@@ -1,0 +1,1 @@
+"""azure:// with Microsoft's own library: block blobs in a container (docs/storage.md)."""

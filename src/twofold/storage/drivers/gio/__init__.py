@@ -1,0 +1,1 @@
+"""gio+…:// : whatever GNOME's GVfs reaches, by the program gio."""

@@ -1,0 +1,1 @@
+"""imap:// and imaps://: files as messages of a mailbox."""
