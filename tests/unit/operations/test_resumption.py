@@ -24,6 +24,7 @@ from twofold.pipeline import chunks
 from twofold.pipeline.checkpoint import read_checkpoints
 from twofold.storage.store import Operation
 from twofold.storage.testing.faulty import FaultyStore
+from twofold.tree.scan import ScanOptions, SourceTree
 
 MOST_MOMENTS = 60
 PAST = 1_600_000_000
@@ -434,3 +435,69 @@ def test_every_flipped_bit_of_a_checkpoint_is_seen(place: Place) -> None:
         line = bytes(content[:at]).count(b"\n")
         assert (fingerprint, list(found)) == (sound[0] if line else "", list(sound[1][: max(0, line - 1)]))
         content[at] ^= 1 << at % 8
+
+
+# ---- what a hostile reader found -------------------------------------------------------------------------------------
+
+
+def _many(place: Place) -> None:
+    content = random.Random(3)
+    shutil.rmtree(place.source)
+    for number in range(30):
+        write(place, b"f%03d" % number, content.randbytes(30_000))
+    os.utime(place.source, (PAST, PAST))
+
+
+def test_the_last_entry_that_was_stored_becomes_a_directory(place: Place) -> None:
+    _many(place)
+    cut(place, FULL, volumes=2)
+    last = read_checkpoints(next(Path(place.archive).glob("twofold-checkpoints.*")).read_bytes())[1][-1].position
+    assert last.block is None
+    replace_by_directory(place, last.path)
+    write(place, last.path + b"/y/z", random.Random(4).randbytes(200_000))
+    os.utime(place.source, (PAST, PAST))
+    place.back_up(FULL)
+    assert resumed_at(place).startswith("RESTART: Volume 1 has") or resumed_at(place) == ""
+    assert_same_tree(place.restore(), place.source, fidelity=Fidelity.FULL)
+    assert place.problems() == []
+
+
+def test_the_same_while_it_is_read_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was decided on was right a moment ago."""
+    _many(place)
+    cut(place, FULL, volumes=2)
+    last = read_checkpoints(next(Path(place.archive).glob("twofold-checkpoints.*")).read_bytes())[1][-1].position
+    replace_by_directory(place, last.path)
+    write(place, last.path + b"/y", b"below")
+    os.utime(place.source, (PAST, PAST))
+    monkeypatch.setattr(resumption, "_is_sound", lambda *_: True)
+    place.back_up(FULL)
+    monkeypatch.undo()
+    assert_same_tree(place.restore(), place.source, fidelity=Fidelity.FULL)
+    assert place.problems() == []
+
+
+def test_what_is_complete_last_is_the_newest(place: Place) -> None:
+    """Another machine has gone on with the chain before, while this full backup was interrupted."""
+    place.back_up(FULL)
+    cut(place, FULL, volumes=1)
+    here, aside = Path(place.archive), place.folder / "aside"
+    here.rename(aside)
+    here.mkdir()
+    place.back_up(INCREMENTAL)
+    shutil.rmtree(here)
+    aside.rename(here)
+    write(place, b"thesis", b"the only copy")
+    place.back_up(FULL)
+    assert resumed_at(place) == ""
+    assert place.set_ids()[-1].kind is FULL
+    assert_same_tree(place.restore(), place.source, fidelity=Fidelity.FULL)
+
+
+def test_what_could_not_be_looked_at_before_counts_at_the_end(place: Place) -> None:
+    tree = SourceTree(place.source, None, options=ScanOptions(), monitor=place.monitor)
+    tree.problems = 2
+    cut(place, FULL, volumes=2, tree=tree)
+    summary = place.back_up(FULL)
+    assert resumed_at(place) != ""
+    assert summary.tally.errors == 2
