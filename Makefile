@@ -96,9 +96,9 @@ $(STAMPS)/kernel.stamp: $(STAMPS)/venv.stamp $(KERNEL_SOURCES)
 $(DUPLICITY)/complete.stamp: Makefile $(STAMPS)/packages.stamp
 	"$$(scripts/find_python.sh)" -m venv --clear $(DUPLICITY)
 	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps duplicity==$(DUPLICITY_VERSION) fasteners
-	# Its ways to SFTP servers and to Swift.
-	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install 'paramiko>=3.5' \
-	    'python-keystoneclient>=5.0' 'python-swiftclient>=4.2'
+	# Its ways to Azure, S3, SFTP and Swift, and to programs that it drives like a person.
+	$(DUPLICITY)/bin/python -m pip --disable-pip-version-check --quiet install 'azure-storage-blob>=12.24' 'boto3>=1.36' \
+	    'paramiko>=3.5' 'pexpect>=4.9' 'python-keystoneclient>=5.0' 'python-swiftclient>=4.2'
 	$(DUPLICITY)/bin/duplicity --version
 	touch $@
 

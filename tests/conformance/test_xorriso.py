@@ -65,12 +65,12 @@ class TestImages:
             ("xorriso:///dev/sr0:/", "/dev/sr0", "/n"),
             ("xorriso:///dev/sr0:/a/b/", "/dev/sr0", "/a/b/n"),
             ("xorriso:///a:b.iso:/c", "/a:b.iso", "/c/n"),
-            ("xorriso://a/b.iso", f"{os.getcwd()}/a/b.iso", "/n"),
+            ("xorriso://a/b.iso", "HERE/a/b.iso", "/n"),
         ],
     )
     def test_a_url_names_an_image_and_a_directory(self, url: str, device: str, path: str) -> None:
         image = Image.of(StorageUrl.parse(url), {})
-        assert (image.device, image.path("n")) == (device, path)
+        assert (image.device, image.path("n")) == (device.replace("HERE", os.getcwd()), path)
 
     def test_one_without_an_image_is_refused(self) -> None:
         with pytest.raises(InvalidUrl, match="No image"):
