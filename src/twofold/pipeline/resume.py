@@ -51,14 +51,14 @@ class _Behind:
         self.is_reached = False
 
     def left_of(self, step: Store | Change | Check | Gone) -> Step | None:
-        """The step, or what of it is not done with."""
-        """Raises PositionLost where the last entry that is stored, never a directory, has become one."""
+        """The step, or what of it is not done with. Raises PositionLost.
+
+        So does it where the last entry that is stored, never a directory, has become one.
+        """
         match step:
             case Gone():
-                # Below the last entry there may have been a directory before: what was in it is gone, as it should.
-                self.is_reached = self._is_behind(step.path)
-                if self.is_reached and self._position.block is not None and step.path != self._position.path:
-                    raise PositionLost
+                # Even below the last entry: what was in the directory that it has replaced.
+                self._reach(step.path)
                 return step if self.is_reached else None
             case Store():
                 work, indexes = step
@@ -66,9 +66,9 @@ class _Behind:
                 self._pass(work, iter(indexes[:done]))
                 if done == len(indexes):
                     return None
-                self._reach(work.prefix + work.names[indexes[done]])
+                self._reach_entry(work.prefix + work.names[indexes[done]])
                 return Store(work, indexes[done:])
-        self._reach(step.work.prefix + step.work.names[step.at])
+        self._reach_entry(step.work.prefix + step.work.names[step.at])
         if not self.is_reached:
             self._pass(step.work, iter((step.at,)))
             return None
@@ -79,10 +79,13 @@ class _Behind:
         key = order_key(path)
         return key > self._key or (key == self._key and self._position.block is not None)
 
-    def _reach(self, path: bytes) -> None:
-        self.is_reached = self._is_behind(path)
+    def _reach_entry(self, path: bytes) -> None:
         if self._position.block is None and path.startswith(self._position.path + b"/"):
             raise PositionLost
+        self._reach(path)
+
+    def _reach(self, path: bytes) -> None:
+        self.is_reached = self._is_behind(path)
         if self.is_reached and self._position.block is not None and path != self._position.path:
             raise PositionLost
 
